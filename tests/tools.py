@@ -1,0 +1,64 @@
+"""Programs that tests need and pip cannot bring, and the reference Buildbot in its own environment."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def require_tool(name: str, debian_package: str) -> str:
+    """The program's path. Without it the test is skipped, naming the Debian package; in CI it fails."""
+    found = shutil.which(name)
+    if found:
+        return found
+    message = f"{name} is not installed: apt-get install {debian_package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Buildbot 4.3.0, installed in .venv-peer."""
+
+    bin: Path
+
+    @property
+    def python(self) -> Path:
+        return self.bin / "python"
+
+    @property
+    def buildbot(self) -> Path:
+        return self.bin / "buildbot"
+
+    @property
+    def worker(self) -> Path:
+        return self.bin / "buildbot-worker"
+
+
+def make_peer() -> Peer:
+    """See to it that .venv-peer is as its lock file says. Several test processes may ask at once."""
+    env = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    with (ROOT / ".venv-peer.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            ["make", "--no-print-directory", ".venv-peer/.stamp"],
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    if done.returncode != 0:
+        pytest.fail(f"make .venv-peer/.stamp failed:\n{done.stdout}")
+    return Peer(ROOT / ".venv-peer" / "bin")
