@@ -71,7 +71,11 @@ class TestSizes:
 class TestNothingOfThisMachine:
     # Put together here, so that this file does not hold them.
     PATHS = re.compile(r"(?<![\w.])/(?:" + "|".join(["wor" + "k", "ro" + "ot", "far" + "m"]) + r")/[\w.]")
-    HOSTS = re.compile("|".join(["py" + r"pi\.org", r"python" + r"hosted\.org", r"npm" + r"js\.(?:org|com)", r"deb" + r"\.debian\.org"]))
+    HOSTS = re.compile(
+        "|".join(
+            ["py" + r"pi\.org", r"python" + r"hosted\.org", r"npm" + r"js\.(?:org|com)", r"deb" + r"\.debian\.org"]
+        )
+    )
 
     @pytest.mark.parametrize("pattern", [PATHS, HOSTS], ids=["paths", "registries"])
     def test_no_file_names_it(self, pattern: re.Pattern[str]) -> None:
@@ -126,7 +130,9 @@ class TestWhoImportsWhat:
             assert not foreign, name(path)
 
     def test_sql_stays_in_the_store(self) -> None:
-        outside = [name(path) for path in modules("buildbot") if "store" not in path.parts and "sqlite3" in imports(path)]
+        outside = [
+            name(path) for path in modules("buildbot") if "store" not in path.parts and "sqlite3" in imports(path)
+        ]
         assert not outside
 
     def test_what_is_imported_is_required(self) -> None:
@@ -134,7 +140,7 @@ class TestWhoImportsWhat:
         required |= {"service_identity", "openssl"}  # the extra `tls`, imported where TLS is asked for
         ours = {"buildbot", "buildslave", *sys.stdlib_module_names}
         for path in modules("buildbot"):
-            tops = {"zope.interface" if module.startswith("zope.") else module.partition(".")[0] for module in imports(path)}
+            tops = {"zope.interface" if top.startswith("zope.") else top.partition(".")[0] for top in imports(path)}
             assert not {top for top in tops - ours if top.lower() not in required}, name(path)
 
 
@@ -149,7 +155,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(path, copy)
     command = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
     out.mkdir()
-    done = subprocess.run([sys.executable, "-c", command, str(out)], cwd=source, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", command, str(out)], cwd=source, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     (built,) = out.glob("*.whl")
     return built
@@ -183,7 +191,10 @@ class TestLocks:
 
     def test_every_dependency_of_the_project_is_locked(self) -> None:
         locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements" / "test.txt").read_text(), re.MULTILINE))
-        asked = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+        asked = [
+            *PROJECT["dependencies"],
+            *(line for extra in PROJECT["optional-dependencies"].values() for line in extra),
+        ]
         names = {re.split(r"[\[<>=~!]", line)[0].lower().replace(".", "-").replace("_", "-") for line in asked}
         assert names - locked == set()
 
@@ -191,14 +202,17 @@ class TestLocks:
 class TestDebianPackages:
     SCRIPT = ROOT / "contrib" / "debian-packages"
 
-    def run(self, tmp_path: Path, *words: str, tools: tuple[str, ...] = ("bash", "id")) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, tmp_path: Path, *words: str, tools: tuple[str, ...] = ("bash", "id")
+    ) -> subprocess.CompletedProcess[str]:
         """Run it where only `tools` are on the PATH, so that it can install nothing."""
         bin_dir = tmp_path / "bin"
         bin_dir.mkdir()
         for tool in tools:
             (bin_dir / tool).symlink_to(str(shutil.which(tool)))
         return subprocess.run(
-            [str(self.SCRIPT), *words], env={"PATH": str(bin_dir)}, capture_output=True, text=True, check=False)
+            [str(self.SCRIPT), *words], env={"PATH": str(bin_dir)}, capture_output=True, text=True, check=False
+        )
 
     def test_it_names_the_missing_package_when_it_may_not_install(self, tmp_path: Path) -> None:
         done = self.run(tmp_path, "bash:bash", "chromedriver:chromium-driver")
