@@ -1,0 +1,115 @@
+"""Every SQL statement about buildsets. A buildset and all its requests are born in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from buildbot.model import (
+    BuilderID,
+    BuildID,
+    BuildRequestID,
+    Buildset,
+    BuildsetID,
+    EventKind,
+    Property,
+    Result,
+    SourceStampID,
+)
+from buildbot.store import events, properties, requests
+from buildbot.store.store import Queries, Store
+
+_COLUMNS = (
+    "id, external_id, reason, scheduler, submitted_at, complete_at, result, parent_build_id, parent_relationship"
+)
+
+_WORST_LAST = (
+    Result.SKIPPED,
+    Result.SUCCESS,
+    Result.WARNINGS,
+    Result.FAILURE,
+    Result.EXCEPTION,
+    Result.RETRY,
+    Result.CANCELLED,
+)
+
+
+def _buildset(
+    id: int,
+    external_id: str | None,
+    reason: str,
+    scheduler: str | None,
+    submitted_at: float,
+    complete_at: float | None,
+    result: int | None,
+    parent_build_id: int | None,
+    parent_relationship: str | None,
+) -> Buildset:
+    return Buildset(
+        BuildsetID(id),
+        external_id,
+        reason,
+        scheduler,
+        submitted_at,
+        complete_at,
+        None if result is None else Result(result),
+        None if parent_build_id is None else BuildID(parent_build_id),
+        parent_relationship,
+    )
+
+
+def submit(
+    store: Store,
+    *,
+    builders: Sequence[BuilderID],
+    source_stamps: Sequence[SourceStampID],
+    reason: str,
+    now: float,
+    scheduler: str | None = None,
+    given: Sequence[Property] = (),
+    external_id: str | None = None,
+    priority: int = 0,
+    waited_for: bool = False,
+    parent_build_id: BuildID | None = None,
+    parent_relationship: str | None = None,
+) -> tuple[BuildsetID, list[BuildRequestID]]:
+    """Store a buildset, its properties and one request a builder. A buildset without builders is complete at once."""
+    id = BuildsetID(
+        store.insert(
+            "INSERT INTO buildsets (external_id, reason, scheduler, submitted_at, parent_build_id, "
+            "parent_relationship) VALUES (?, ?, ?, ?, ?, ?)",
+            external_id,
+            reason,
+            scheduler,
+            now,
+            parent_build_id,
+            parent_relationship,
+        )
+    )
+    store.execute_many(
+        "INSERT INTO buildset_source_stamps (buildset_id, source_stamp_id) VALUES (?, ?)",
+        [(id, stamp) for stamp in source_stamps],
+    )
+    properties.put(store, "buildset", id, given)
+    asked = [requests.add(store, id, builder, now, priority=priority, waited_for=waited_for) for builder in builders]
+    events.add(store, now, EventKind.BUILDSET_SUBMITTED, id, reason=reason, scheduler=scheduler, requests=asked)
+    if not asked:
+        complete_if_done(store, id, now)
+    return id, asked
+
+
+def get(store: Queries, id: BuildsetID) -> Buildset | None:
+    return store.first(_buildset, f"SELECT {_COLUMNS} FROM buildsets WHERE id = ?", id)
+
+
+def complete_if_done(store: Store, id: BuildsetID, now: float) -> bool:
+    """Close the buildset when no request of it is open; its result is the worst of theirs."""
+    if store.value("SELECT 1 FROM build_requests WHERE buildset_id = ? AND complete_at IS NULL LIMIT 1", id):
+        return False
+    results = store.column("SELECT DISTINCT result FROM build_requests WHERE buildset_id = ?", id)
+    worst = max((Result(r) for r in results), key=_WORST_LAST.index, default=Result.SUCCESS)
+    changed = store.execute(
+        "UPDATE buildsets SET complete_at = ?, result = ? WHERE id = ? AND complete_at IS NULL", now, worst, id
+    )
+    if changed:
+        events.add(store, now, EventKind.BUILDSET_COMPLETE, id, result=worst)
+    return bool(changed)

@@ -1,0 +1,98 @@
+"""Every SQL statement about the journal: the remote commands of each step."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from buildbot.model import CommandID, CommandState, RemoteCommandRow, StepID
+from buildbot.store.store import Queries, Store
+
+_COLUMNS = "id, step_id, ordinal, name, args, state, incarnation, ordered_at, finished_at, outcome"
+
+
+def _row(
+    id: int,
+    step_id: int,
+    ordinal: int,
+    name: str,
+    args: str,
+    state: str,
+    incarnation: str | None,
+    ordered_at: float,
+    finished_at: float | None,
+    outcome: str | None,
+) -> RemoteCommandRow:
+    return RemoteCommandRow(
+        CommandID(id),
+        StepID(step_id),
+        ordinal,
+        name,
+        json.loads(args),
+        CommandState(state),
+        incarnation,
+        ordered_at,
+        finished_at,
+        None if outcome is None else json.loads(outcome),
+    )
+
+
+def order(
+    store: Store,
+    *,
+    step: StepID,
+    ordinal: int,
+    name: str,
+    args: dict[str, Any],
+    incarnation: str | None,
+    now: float,
+) -> CommandID:
+    """Write down what is about to be asked of the slave."""
+    return CommandID(
+        store.insert(
+            "INSERT INTO commands (step_id, ordinal, name, args, state, incarnation, ordered_at) "
+            "VALUES (?, ?, ?, ?, 'ordered', ?, ?)",
+            step,
+            ordinal,
+            name,
+            json.dumps(args, default=repr),
+            incarnation,
+            now,
+        )
+    )
+
+
+def running(store: Store, id: CommandID) -> bool:
+    """The slave has taken the order."""
+    return bool(store.execute("UPDATE commands SET state = 'running' WHERE id = ? AND state = 'ordered'", id))
+
+
+def finish(store: Store, id: CommandID, outcome: dict[str, Any], now: float) -> bool:
+    return bool(
+        store.execute(
+            "UPDATE commands SET state = 'finished', finished_at = ?, outcome = ? "
+            "WHERE id = ? AND state IN ('ordered', 'running')",
+            now,
+            json.dumps(outcome, default=repr),
+            id,
+        )
+    )
+
+
+def lose(store: Store, id: CommandID, now: float) -> bool:
+    """The slave that ran it is gone."""
+    return bool(
+        store.execute(
+            "UPDATE commands SET state = 'lost', finished_at = ? WHERE id = ? AND state IN ('ordered', 'running')",
+            now,
+            id,
+        )
+    )
+
+
+def get(store: Queries, id: CommandID) -> RemoteCommandRow | None:
+    return store.first(_row, f"SELECT {_COLUMNS} FROM commands WHERE id = ?", id)
+
+
+def of_step(store: Queries, step: StepID) -> list[RemoteCommandRow]:
+    return store.all(_row, f"SELECT {_COLUMNS} FROM commands WHERE step_id = ? ORDER BY ordinal", step)

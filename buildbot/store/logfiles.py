@@ -1,0 +1,324 @@
+"""The bytes of the logs: one plain file a log, and beside it a small index that says who wrote what when.
+
+The text file holds exactly the bytes that were written, in the order in which they came. The index (`.idx`) is a
+row of 32-byte records, one a *run*: bytes of one channel from one producer within a tenth of a second. A record is
+written before the bytes it announces, so that after a crash no byte is without an owner: records past the end of
+the text announce nothing and are dropped, and the last run ends where the text ends.
+
+Producers are numbers: 0 is the step itself, others are ids of remote commands. How many bytes a producer has in the
+file says where its slave goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+_RECORD = struct.Struct("<QQdIHH")  # offset, newlines before it, time, producer, channel, reserved
+_RUN_SECONDS = 0.1
+_RUN_BYTES = 1 << 18
+_SCAN_BYTES = 1 << 16
+STEP_ITSELF = 0
+
+
+class Channel(IntEnum):
+    """Where bytes of a log come from."""
+
+    STDOUT = 1
+    STDERR = 2
+    HEADER = 3
+
+
+class Run(NamedTuple):
+    offset: int
+    newlines: int  # in the file before this run
+    written_at: float
+    producer: int
+    channel: Channel
+
+
+class Line(NamedTuple):
+    number: int  # from 0
+    pieces: tuple[tuple[Channel, bytes], ...]
+    written_at: float
+    cut: bool  # the line goes on, but the reader asked for no more of it
+
+
+def file_name(text: str, most: int = 80) -> str:
+    """`text` as one safe component of a path: no separators, no dots alone, of bounded length, still readable."""
+    safe = quote(text, safe=" +,=@()[]{}!'~-_.")
+    if len(safe) > most:
+        safe = f"{safe[: most - 13]}~{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return safe.replace(".", "%2E") if not safe.strip(".") else safe
+
+
+def log_path(builder: str, build: int, step: str, slug: str) -> str:
+    """Where a log lies below the logs directory."""
+    return f"{file_name(builder)}/{build}/{file_name(step)}-{file_name(slug)}.txt"
+
+
+def _runs_of(data: bytes, size: int) -> list[Run]:
+    whole = len(data) - len(data) % _RECORD.size
+    return [
+        Run(offset, newlines, written_at, producer, Channel(channel))
+        for offset, newlines, written_at, producer, channel, _ in _RECORD.iter_unpack(data[:whole])
+        if offset < size
+    ]
+
+
+class LogFiles:
+    """The logs directory: open files to write, readers, and who wants to hear of growth."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._watchers: dict[str, list[Callable[[], object]]] = {}
+
+    def write(self, path: str) -> LogWriter:
+        """Open a log for appending, made when missing; what a crash left torn is cut."""
+        full = self.root / path
+        full.parent.mkdir(parents=True, exist_ok=True)
+        return LogWriter(full, lambda: self._tell(path))
+
+    def read(self, path: str) -> LogReader:
+        """Raises FileNotFoundError when the file is not there (removed, or on another disk)."""
+        return LogReader(self.root / path)
+
+    def watch(self, path: str, call: Callable[[], object]) -> Callable[[], None]:
+        """Call this after every append and at the end. Returns what ends the watch."""
+        self._watchers.setdefault(path, []).append(call)
+
+        def forget() -> None:
+            watchers = self._watchers.get(path, [])
+            if call in watchers:
+                watchers.remove(call)
+            if not watchers:
+                self._watchers.pop(path, None)
+
+        return forget
+
+    def _tell(self, path: str) -> None:
+        for call in list(self._watchers.get(path, ())):
+            call()
+
+
+class LogWriter:
+    """One growing log. `size` and `newlines` are what is in the file."""
+
+    def __init__(self, path: Path, told: Callable[[], None]) -> None:
+        self._told = told
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._text = os.open(path, flags, 0o644)
+        self._index = os.open(path.with_suffix(".idx"), flags, 0o644)
+        self.size = os.fstat(self._text).st_size
+        self._held: dict[int, int] = {}
+        self._last: Run | None = None
+        self.newlines = 0
+        if self.size or os.fstat(self._index).st_size:
+            self._recover()
+
+    def _recover(self) -> None:
+        runs = _runs_of(os.pread(self._index, os.fstat(self._index).st_size, 0), self.size)
+        if not runs:  # bytes that no record announces cannot be attributed
+            os.ftruncate(self._text, 0)
+            self.size = 0
+        os.ftruncate(self._index, len(runs) * _RECORD.size)
+        for run, end in zip(runs, [*(later.offset for later in runs[1:]), self.size], strict=False):
+            self._held[run.producer] = self._held.get(run.producer, 0) + end - run.offset
+        if runs:
+            self._last = runs[-1]
+            self.newlines = self._last.newlines + _count_newlines(self._text, self._last.offset, self.size)
+
+    def held(self, producer: int) -> int:
+        """How many bytes of this producer are in the file."""
+        return self._held.get(producer, 0)
+
+    def append(self, data: bytes, channel: Channel, producer: int, now: float) -> None:
+        """Write bytes. Raises OSError (a full disk, say) with the file as it was before."""
+        if not data:
+            return
+        last = self._last
+        if (
+            last is None
+            or last.producer != producer
+            or last.channel is not channel
+            or now - last.written_at > _RUN_SECONDS
+            or self.size - last.offset >= _RUN_BYTES
+        ):
+            last = self._announce(Run(self.size, self.newlines, now, producer, channel))
+        try:
+            _write_all(self._text, data)
+        except OSError:
+            os.ftruncate(self._text, self.size)
+            raise
+        self._last = last
+        self.size += len(data)
+        self.newlines += data.count(b"\n")
+        self._held[producer] = self._held.get(producer, 0) + len(data)
+        self._told()
+
+    def _announce(self, run: Run) -> Run:
+        before = os.fstat(self._index).st_size
+        try:
+            _write_all(self._index, _RECORD.pack(*run, 0))
+        except OSError:
+            os.ftruncate(self._index, before)
+            raise
+        return run
+
+    @property
+    def lines(self) -> int:
+        """How many lines the file has; a last one without a newline counts."""
+        torn = self.size and os.pread(self._text, 1, self.size - 1) != b"\n"
+        return self.newlines + bool(torn)
+
+    def close(self) -> None:
+        """End of the log; those who follow it are told."""
+        os.close(self._text)
+        os.close(self._index)
+        self._told()
+
+
+class LogReader:
+    """A log as it is now; `refresh` looks again. Never holds more than a few pieces of it in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._text = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._index_path = path.with_suffix(".idx")
+        self.refresh()
+
+    def refresh(self) -> None:
+        self.size = os.fstat(self._text).st_size
+        try:
+            data = self._index_path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        self.runs = _runs_of(data, self.size) or [Run(0, 0, 0.0, STEP_ITSELF, Channel.STDOUT)]
+        self._offsets = [run.offset for run in self.runs]
+
+    def close(self) -> None:
+        os.close(self._text)
+
+    def __enter__(self) -> LogReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def raw(self, start: int, end: int) -> bytes:
+        """The raw bytes of a range; the caller keeps it small."""
+        return os.pread(self._text, max(0, min(end, self.size) - start), start)
+
+    def pieces(self, start: int, end: int) -> Iterator[tuple[Run, bytes]]:
+        """The range as pieces of at most 64 KiB, each with the run it belongs to."""
+        at = max(0, bisect_right(self._offsets, start) - 1)
+        while at < len(self.runs) and start < end:
+            run = self.runs[at]
+            stop = self._offsets[at + 1] if at + 1 < len(self.runs) else self.size
+            while start < min(stop, end):
+                data = self.raw(start, min(stop, end, start + _SCAN_BYTES))
+                if not data:
+                    return
+                yield run, data
+                start += len(data)
+            at += 1
+
+    def channel(self, channel: Channel, start: int = 0) -> Iterator[bytes]:
+        """The bytes of one channel alone, as its producer wrote them."""
+        for run, data in self.pieces(start, self.size):
+            if run.channel is channel:
+                yield data
+
+    def line_count(self) -> int:
+        """How many lines there are; a last one without a newline counts."""
+        last = self.runs[-1]
+        newlines = last.newlines + _count_newlines(self._text, last.offset, self.size)
+        return newlines + bool(self.size and self.raw(self.size - 1, self.size) != b"\n")
+
+    def offset_of_line(self, number: int) -> int:
+        """Where line `number` (from 0) begins; the file's size when there is no such line."""
+        if number <= 0:
+            return 0
+        at = max(0, bisect_right(self.runs, number - 1, key=lambda run: run.newlines) - 1)
+        offset, missing = self.runs[at].offset, number - self.runs[at].newlines
+        while offset < self.size:
+            data = self.raw(offset, offset + _SCAN_BYTES)
+            if not data:
+                break
+            count = data.count(b"\n")
+            if count >= missing:
+                position = -1
+                for _ in range(missing):
+                    position = data.index(b"\n", position + 1)
+                return offset + position + 1
+            missing -= count
+            offset += len(data)
+        return self.size
+
+    def line_at(self, offset: int) -> int:
+        """The number of the line that holds this byte."""
+        at = max(0, bisect_right(self._offsets, offset) - 1)
+        return self.runs[at].newlines + _count_newlines(self._text, self.runs[at].offset, offset)
+
+    def lines(self, first: int, count: int, most_bytes: int = 1 << 18, longest: int = 1 << 14) -> list[Line]:
+        """Lines from `first` on: at most `count`, about `most_bytes` in all, each cut at `longest` bytes."""
+        return list(self._lines_from(self.offset_of_line(first), first, count, most_bytes, longest))
+
+    def last_lines(self, count: int, most_bytes: int = 1 << 18, longest: int = 1 << 14) -> list[Line]:
+        """The last `count` lines."""
+        first = max(0, self.line_count() - count)
+        return self.lines(first, count, most_bytes, longest)
+
+    def _lines_from(self, start: int, number: int, count: int, most_bytes: int, longest: int) -> Iterator[Line]:
+        pieces: list[tuple[Channel, bytes]] = []
+        room, since, taken, done = longest, 0.0, 0, 0
+        for run, data in self.pieces(start, self.size):
+            position = 0
+            while position < len(data):
+                newline = data.find(b"\n", position)
+                end = len(data) if newline < 0 else newline
+                since = since or run.written_at
+                if end > position and room > 0:
+                    pieces.append((run.channel, data[position : min(end, position + room)]))
+                    taken += len(pieces[-1][1])
+                room -= end - position
+                if newline < 0:
+                    break
+                yield Line(number, tuple(pieces), since, room < 0)
+                number, done, pieces, room, since = number + 1, done + 1, [], longest, 0.0
+                position = newline + 1
+                if done >= count or taken >= most_bytes:
+                    return
+            if room < 0 and newline < 0:  # a line without end: go to its end by the index, not byte by byte
+                following = self.offset_of_line(number + 1)
+                if following >= self.size:
+                    break
+                yield Line(number, tuple(pieces), since, True)
+                if done + 1 < count and taken < most_bytes:
+                    yield from self._lines_from(following, number + 1, count - done - 1, most_bytes - taken, longest)
+                return
+        if (pieces or room != longest) and done < count:
+            yield Line(number, tuple(pieces), since, room < 0)
+
+
+def _count_newlines(descriptor: int, start: int, end: int) -> int:
+    count = 0
+    while start < end:
+        data = os.pread(descriptor, min(1 << 20, end - start), start)
+        if not data:
+            break
+        count += data.count(b"\n")
+        start += len(data)
+    return count
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, data[written:])

@@ -1,0 +1,65 @@
+"""Every SQL statement about logs. Their bytes are in files: see buildbot.store.logfiles."""
+
+from __future__ import annotations
+
+from buildbot.model import BuildID, Log, LogID, StepID
+from buildbot.store.store import Queries, Store
+
+COLUMNS = (
+    "l.id, l.step_id, l.name, l.slug, l.kind, l.path, l.size, l.lines, l.created_at, l.finished_at, "
+    "l.removed_at, l.removed_by"
+)
+
+
+def add(store: Store, *, step: StepID, name: str, slug: str, kind: str, path: str, now: float) -> LogID:
+    """The log's row; on a replay of the journal, the one that is there already."""
+    known = store.value("SELECT id FROM logs WHERE step_id = ? AND slug = ?", step, slug)
+    if known is not None:
+        return LogID(known)
+    return LogID(
+        store.insert(
+            "INSERT INTO logs (step_id, name, slug, kind, path, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+            step,
+            name,
+            slug,
+            kind,
+            path,
+            now,
+        )
+    )
+
+
+def finish(store: Store, id: LogID, size: int, lines: int, now: float) -> None:
+    store.execute(
+        "UPDATE logs SET size = ?, lines = ?, finished_at = ? WHERE id = ? AND finished_at IS NULL",
+        size,
+        lines,
+        now,
+        id,
+    )
+
+
+def get(store: Queries, id: LogID) -> Log | None:
+    return store.first(Log, f"SELECT {COLUMNS} FROM logs AS l WHERE l.id = ?", id)
+
+
+def by_slug(store: Queries, step: StepID, slug: str) -> Log | None:
+    return store.first(Log, f"SELECT {COLUMNS} FROM logs AS l WHERE l.step_id = ? AND l.slug = ?", step, slug)
+
+
+def of_build(store: Queries, build: BuildID) -> list[Log]:
+    return store.all(
+        Log,
+        f"SELECT {COLUMNS} FROM steps AS s JOIN logs AS l ON l.step_id = s.id WHERE s.build_id = ? "
+        "ORDER BY s.number, l.id",
+        build,
+    )
+
+
+def of_step(store: Queries, step: StepID) -> list[Log]:
+    return store.all(Log, f"SELECT {COLUMNS} FROM logs AS l WHERE l.step_id = ? ORDER BY l.id", step)
+
+
+def unfinished(store: Queries) -> list[Log]:
+    """The logs that were open when the last process ended."""
+    return store.all(Log, f"SELECT {COLUMNS} FROM logs AS l WHERE l.finished_at IS NULL ORDER BY l.id")

@@ -1,0 +1,190 @@
+"""Every SQL statement about build requests: asked, claimed, put back, cancelled, complete.
+
+Each change of state is one UPDATE that names the state it comes from; the row count says who won.
+"""
+
+from __future__ import annotations
+
+from buildbot.model import BuilderID, BuildID, BuildRequest, BuildRequestID, BuildsetID, EventKind, Result
+from buildbot.store import events
+from buildbot.store.store import Queries, Store
+
+MOST_RETRIES = 3
+
+COLUMNS = (
+    "r.id, r.buildset_id, r.builder_id, r.priority, r.submitted_at, r.claimed_at, r.complete_at, r.result, "
+    "r.waited_for, r.retries, r.parked_reason"
+)
+
+
+class AlreadyClaimed(Exception):
+    """Another build has this request, or it was cancelled meanwhile."""
+
+
+def _request(
+    id: int,
+    buildset_id: int,
+    builder_id: int,
+    priority: int,
+    submitted_at: float,
+    claimed_at: float | None,
+    complete_at: float | None,
+    result: int | None,
+    waited_for: int,
+    retries: int,
+    parked_reason: str | None,
+) -> BuildRequest:
+    return BuildRequest(
+        BuildRequestID(id),
+        BuildsetID(buildset_id),
+        BuilderID(builder_id),
+        priority,
+        submitted_at,
+        claimed_at,
+        complete_at,
+        None if result is None else Result(result),
+        bool(waited_for),
+        retries,
+        parked_reason,
+    )
+
+
+def add(
+    store: Store, buildset: BuildsetID, builder: BuilderID, now: float, *, priority: int = 0, waited_for: bool = False
+) -> BuildRequestID:
+    return BuildRequestID(
+        store.insert(
+            "INSERT INTO build_requests (buildset_id, builder_id, priority, submitted_at, waited_for, retries) "
+            "VALUES (?, ?, ?, ?, ?, 0)",
+            buildset,
+            builder,
+            priority,
+            now,
+            int(waited_for),
+        )
+    )
+
+
+def get(store: Queries, id: BuildRequestID) -> BuildRequest | None:
+    return store.first(_request, f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.id = ?", id)
+
+
+def pending(store: Queries, builder: BuilderID, limit: int = 100) -> list[BuildRequest]:
+    """The open, unclaimed requests of a builder, in the order in which they are to be built. Parked ones are last."""
+    return store.all(
+        _request,
+        f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.builder_id = ? AND r.claimed_at IS NULL "
+        "AND r.complete_at IS NULL ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT ?",
+        builder,
+        limit,
+    )
+
+
+def next_pending(store: Queries, builder: BuilderID) -> BuildRequest | None:
+    """The request that this builder should build next."""
+    return store.first(
+        _request,
+        f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.builder_id = ? AND r.claimed_at IS NULL "
+        "AND r.complete_at IS NULL AND r.parked_reason IS NULL "
+        "ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT 1",
+        builder,
+    )
+
+
+def pending_counts(store: Queries) -> dict[BuilderID, int]:
+    """How many requests wait, for each builder that has any."""
+    return dict(
+        store.all(
+            lambda builder, count: (BuilderID(builder), int(count)),
+            "SELECT builder_id, count(*) FROM build_requests WHERE claimed_at IS NULL AND complete_at IS NULL "
+            "GROUP BY builder_id",
+        )
+    )
+
+
+def builders_with_pending(store: Queries) -> list[BuilderID]:
+    """Builders that have something to build, the one with the oldest request first."""
+    return store.column(
+        "SELECT builder_id FROM build_requests WHERE claimed_at IS NULL AND complete_at IS NULL "
+        "AND parked_reason IS NULL GROUP BY builder_id ORDER BY min(submitted_at), min(id)"
+    )
+
+
+def of_buildset(store: Queries, buildset: BuildsetID) -> list[BuildRequest]:
+    return store.all(
+        _request, f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.buildset_id = ? ORDER BY r.id", buildset
+    )
+
+
+def of_build(store: Queries, build: BuildID) -> list[BuildRequest]:
+    """The requests that a build serves, the first claimed first."""
+    return store.all(
+        _request,
+        f"SELECT {COLUMNS} FROM build_requests_of_builds AS m JOIN build_requests AS r ON r.id = m.request_id "
+        "WHERE m.build_id = ? ORDER BY r.id",
+        build,
+    )
+
+
+def claim(store: Store, id: BuildRequestID, now: float) -> None:
+    """Take the request for a build that starts in this transaction. Raises AlreadyClaimed."""
+    changed = store.execute(
+        "UPDATE build_requests SET claimed_at = ? WHERE id = ? AND claimed_at IS NULL AND complete_at IS NULL", now, id
+    )
+    if changed != 1:
+        raise AlreadyClaimed(id)
+    events.add(store, now, EventKind.REQUEST_CLAIMED, id)
+
+
+def put_back(store: Store, id: BuildRequestID, now: float, why: str) -> None:
+    """The build ended as RETRY: the request waits again, or is parked after `MOST_RETRIES` times."""
+    changed = store.execute(
+        "UPDATE build_requests SET claimed_at = NULL, retries = retries + 1, "
+        "parked_reason = CASE WHEN retries + 1 > ? THEN ? END "
+        "WHERE id = ? AND claimed_at IS NOT NULL AND complete_at IS NULL",
+        MOST_RETRIES,
+        f"tried {MOST_RETRIES + 1} times; the last time: {why}",
+        id,
+    )
+    if not changed:
+        return
+    request = get(store, id)
+    parked = request is not None and request.parked_reason is not None
+    events.add(store, now, EventKind.REQUEST_PARKED if parked else EventKind.REQUEST_REQUEUED, id, why=why)
+
+
+def unpark(store: Store, id: BuildRequestID) -> bool:
+    """Let a parked request be tried again."""
+    return bool(
+        store.execute(
+            "UPDATE build_requests SET parked_reason = NULL, retries = 0 "
+            "WHERE id = ? AND parked_reason IS NOT NULL AND complete_at IS NULL",
+            id,
+        )
+    )
+
+
+def complete(store: Store, id: BuildRequestID, result: Result, now: float) -> bool:
+    """The build that had claimed it is finished."""
+    return bool(
+        store.execute(
+            "UPDATE build_requests SET complete_at = ?, result = ? WHERE id = ? AND complete_at IS NULL",
+            now,
+            result,
+            id,
+        )
+    )
+
+
+def cancel(store: Store, id: BuildRequestID, now: float, who: str, why: str) -> bool:
+    """Cancel a request that no build has claimed. False when it is too late."""
+    changed = store.execute(
+        "UPDATE build_requests SET complete_at = ?, result = ? "
+        "WHERE id = ? AND claimed_at IS NULL AND complete_at IS NULL",
+        now,
+        Result.CANCELLED,
+        id,
+    )
+    if changed:
+        events.add(store, now, EventKind.REQUEST_CANCELLED, id, who=who, why=why)
+    return bool(changed)

@@ -1,0 +1,123 @@
+"""Every SQL statement about schedulers: what each has seen, thought and remembered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from buildbot.model import BuildsetID, Change, ChangeID, Classification, Verdict
+from buildbot.store import changes
+from buildbot.store.store import Queries, Store
+
+
+def _classification(
+    scheduler: str, change_id: int, verdict: str, reason: str, classified_at: float, buildset_id: int | None
+) -> Classification:
+    return Classification(
+        scheduler,
+        ChangeID(change_id),
+        Verdict(verdict),
+        reason,
+        classified_at,
+        None if buildset_id is None else BuildsetID(buildset_id),
+    )
+
+
+def sync(store: Store, names: Sequence[str], now: float) -> None:
+    """Make the rows agree with the configuration. A scheduler that is new to it starts at the newest change."""
+    newest = changes.last_id(store)
+    for name in names:
+        store.execute(
+            "INSERT INTO schedulers (name, first_change_id, classified_change_id) VALUES (?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET removed_at = NULL, "
+            "first_change_id = CASE WHEN removed_at IS NULL THEN first_change_id ELSE excluded.first_change_id END, "
+            "classified_change_id = CASE WHEN removed_at IS NULL THEN classified_change_id "
+            "ELSE excluded.classified_change_id END",
+            name,
+            newest,
+            newest,
+        )
+    for name in store.column("SELECT name FROM schedulers WHERE removed_at IS NULL"):
+        if name not in names:
+            store.execute("UPDATE schedulers SET removed_at = ? WHERE name = ?", now, name)
+            store.execute("UPDATE classifications SET retired = 1 WHERE scheduler = ? AND retired = 0", name)
+
+
+def unclassified(store: Queries, name: str, limit: int = 100) -> list[Change]:
+    """The next changes that this scheduler has not judged, oldest first."""
+    start = store.value("SELECT classified_change_id FROM schedulers WHERE name = ?", name)
+    return [] if start is None else changes.after(store, ChangeID(start), limit)
+
+
+def classify(store: Store, name: str, change: ChangeID, verdict: Verdict, reason: str, now: float) -> None:
+    """Keep a verdict. What is not to be built is retired at once."""
+    waits = verdict in (Verdict.IMPORTANT, Verdict.UNIMPORTANT)
+    store.execute(
+        "INSERT INTO classifications (scheduler, change_id, verdict, reason, classified_at, retired) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (scheduler, change_id) DO NOTHING",
+        name,
+        change,
+        verdict,
+        reason,
+        now,
+        int(not waits),
+    )
+    store.execute(
+        "UPDATE schedulers SET classified_change_id = max(classified_change_id, ?) WHERE name = ?", change, name
+    )
+
+
+def waiting(store: Queries, name: str, limit: int = 100) -> list[tuple[Change, Verdict]]:
+    """The changes that were judged but not yet decided upon, oldest first."""
+    return store.all(
+        lambda verdict, *row: (Change(*row), Verdict(verdict)),
+        f"SELECT c.verdict, {changes.COLUMNS} FROM classifications AS c JOIN changes ON changes.id = c.change_id "
+        "WHERE c.scheduler = ? AND c.retired = 0 ORDER BY c.change_id LIMIT ?",
+        name,
+        limit,
+    )
+
+
+def retire(store: Store, name: str, decided: Sequence[ChangeID], buildset: BuildsetID | None) -> None:
+    """These changes are decided upon: they went into this buildset, or (None) into none."""
+    store.execute_many(
+        "UPDATE classifications SET retired = 1, buildset_id = ? WHERE scheduler = ? AND change_id = ? AND retired = 0",
+        [(buildset, name, change) for change in decided],
+    )
+
+
+def verdicts(store: Queries, change: ChangeID) -> list[Classification]:
+    """What every scheduler thought of a change."""
+    return store.all(
+        _classification,
+        "SELECT scheduler, change_id, verdict, reason, classified_at, buildset_id FROM classifications "
+        "WHERE change_id = ? ORDER BY scheduler LIMIT 100",
+        change,
+    )
+
+
+def latest_verdicts(store: Queries, name: str, limit: int = 20) -> list[Classification]:
+    """What one scheduler thought of the latest changes, newest first."""
+    return store.all(
+        _classification,
+        "SELECT scheduler, change_id, verdict, reason, classified_at, buildset_id FROM classifications "
+        "WHERE scheduler = ? ORDER BY change_id DESC LIMIT ?",
+        name,
+        limit,
+    )
+
+
+def state(store: Queries, scheduler: str, name: str, default: Any = None) -> Any:
+    text = store.value("SELECT value FROM scheduler_state WHERE scheduler = ? AND name = ?", scheduler, name)
+    return default if text is None else json.loads(text)
+
+
+def set_state(store: Store, scheduler: str, name: str, value: Any) -> None:
+    store.execute(
+        "INSERT INTO scheduler_state (scheduler, name, value) VALUES (?, ?, ?) "
+        "ON CONFLICT (scheduler, name) DO UPDATE SET value = excluded.value",
+        scheduler,
+        name,
+        json.dumps(value),
+    )

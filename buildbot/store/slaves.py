@@ -1,0 +1,92 @@
+"""Every SQL statement about buildslaves: who they are, and whether they are here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from buildbot.model import EventKind, Slave, SlaveID
+from buildbot.store import events
+from buildbot.store.store import Queries, Store
+
+_COLUMNS = "id, name, connected_at, lost_at, heard_at, incarnation, version, details, removed_at"
+
+
+def _slave(
+    id: int,
+    name: str,
+    connected_at: float | None,
+    lost_at: float | None,
+    heard_at: float | None,
+    incarnation: str | None,
+    version: str | None,
+    details: str,
+    removed_at: float | None,
+) -> Slave:
+    return Slave(
+        SlaveID(id), name, connected_at, lost_at, heard_at, incarnation, version, json.loads(details), removed_at
+    )
+
+
+def sync(store: Store, names: Sequence[str], now: float) -> dict[str, SlaveID]:
+    """Make the rows agree with the configuration. Returns name -> id."""
+    known = {slave.name: slave for slave in store.all(_slave, f"SELECT {_COLUMNS} FROM slaves")}
+    for name in names:
+        row = known.get(name)
+        if row is None:
+            store.insert("INSERT INTO slaves (name, details) VALUES (?, '{}')", name)
+        elif row.removed_at is not None:
+            store.execute("UPDATE slaves SET removed_at = NULL WHERE id = ?", row.id)
+    for row in known.values():
+        if row.name not in names and row.removed_at is None:
+            store.execute("UPDATE slaves SET removed_at = ? WHERE id = ?", now, row.id)
+    return {slave.name: slave.id for slave in present(store)}
+
+
+def present(store: Queries) -> list[Slave]:
+    return store.all(_slave, f"SELECT {_COLUMNS} FROM slaves WHERE removed_at IS NULL ORDER BY name")
+
+
+def get(store: Queries, id: SlaveID) -> Slave | None:
+    return store.first(_slave, f"SELECT {_COLUMNS} FROM slaves WHERE id = ?", id)
+
+
+def by_name(store: Queries, name: str) -> Slave | None:
+    return store.first(_slave, f"SELECT {_COLUMNS} FROM slaves WHERE name = ?", name)
+
+
+def connected(
+    store: Store, id: SlaveID, now: float, *, incarnation: str | None, version: str | None, details: dict[str, Any]
+) -> None:
+    store.execute(
+        "UPDATE slaves SET connected_at = ?, heard_at = ?, incarnation = ?, version = ?, details = ? WHERE id = ?",
+        now,
+        now,
+        incarnation,
+        version,
+        json.dumps(details),
+        id,
+    )
+    events.add(store, now, EventKind.SLAVE_CONNECTED, id)
+
+
+def lost(store: Store, id: SlaveID, now: float, why: str) -> None:
+    changed = store.execute(
+        "UPDATE slaves SET connected_at = NULL, lost_at = ?, heard_at = ? WHERE id = ? AND connected_at IS NOT NULL",
+        now,
+        now,
+        id,
+    )
+    if changed:
+        events.add(store, now, EventKind.SLAVE_LOST, id, why=why)
+
+
+def none_connected(store: Store, now: float) -> None:
+    """At the master's start: whoever was connected to the last process is not connected to this one."""
+    for slave in present(store):
+        lost(store, slave.id, now, "the master stopped")
+
+
+def heard(store: Store, id: SlaveID, now: float) -> None:
+    store.execute("UPDATE slaves SET heard_at = ? WHERE id = ?", now, id)

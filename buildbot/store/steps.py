@@ -1,0 +1,115 @@
+"""Every SQL statement about steps and their links."""
+
+from __future__ import annotations
+
+from buildbot.model import BuildID, Result, Step, StepID, StepURL
+from buildbot.store.store import Queries, Store
+
+COLUMNS = "s.id, s.build_id, s.number, s.name, s.started_at, s.complete_at, s.result, s.state_text, s.hidden"
+
+
+def row(
+    id: int,
+    build_id: int,
+    number: int,
+    name: str,
+    started_at: float | None,
+    complete_at: float | None,
+    result: int | None,
+    state_text: str,
+    hidden: int,
+) -> Step:
+    return Step(
+        StepID(id),
+        BuildID(build_id),
+        number,
+        name,
+        started_at,
+        complete_at,
+        None if result is None else Result(result),
+        state_text,
+        bool(hidden),
+    )
+
+
+def start(store: Store, build: BuildID, number: int, name: str, text: str, now: float) -> StepID:
+    """The step's row; on a replay of the journal, the one that is there already."""
+    known = store.value("SELECT id FROM steps WHERE build_id = ? AND number = ?", build, number)
+    if known is not None:
+        return StepID(known)
+    return StepID(
+        store.insert(
+            "INSERT INTO steps (build_id, number, name, started_at, state_text, hidden) VALUES (?, ?, ?, ?, ?, 0)",
+            build,
+            number,
+            name,
+            now,
+            text,
+        )
+    )
+
+
+def set_text(store: Store, id: StepID, text: str) -> None:
+    store.execute("UPDATE steps SET state_text = ? WHERE id = ? AND complete_at IS NULL", text, id)
+
+
+def finish(store: Store, id: StepID, result: Result, text: str, hidden: bool, now: float) -> bool:
+    return bool(
+        store.execute(
+            "UPDATE steps SET complete_at = ?, result = ?, state_text = ?, hidden = ? "
+            "WHERE id = ? AND complete_at IS NULL",
+            now,
+            result,
+            text,
+            int(hidden),
+            id,
+        )
+    )
+
+
+def get(store: Queries, id: StepID) -> Step | None:
+    return store.first(row, f"SELECT {COLUMNS} FROM steps AS s WHERE s.id = ?", id)
+
+
+def by_name(store: Queries, build: BuildID, name: str) -> Step | None:
+    return store.first(row, f"SELECT {COLUMNS} FROM steps AS s WHERE s.build_id = ? AND s.name = ?", build, name)
+
+
+def of_build(store: Queries, build: BuildID) -> list[Step]:
+    return store.all(row, f"SELECT {COLUMNS} FROM steps AS s WHERE s.build_id = ? ORDER BY s.number", build)
+
+
+def end_open(store: Store, build: BuildID, result: Result, text: str, now: float) -> None:
+    """Close whatever a build that died left open: its steps, their commands and logs."""
+    store.execute(
+        "UPDATE steps SET complete_at = ?, result = ?, state_text = ? WHERE build_id = ? AND complete_at IS NULL",
+        now,
+        result,
+        text,
+        build,
+    )
+    store.execute(
+        "UPDATE commands SET state = 'lost', finished_at = ? WHERE state IN ('ordered', 'running') "
+        "AND step_id IN (SELECT id FROM steps WHERE build_id = ?)",
+        now,
+        build,
+    )
+
+
+def put_url(store: Store, id: StepID, name: str, url: str) -> None:
+    store.execute(
+        "INSERT INTO step_urls (step_id, name, url) VALUES (?, ?, ?) "
+        "ON CONFLICT (step_id, name) DO UPDATE SET url = excluded.url",
+        id,
+        name,
+        url,
+    )
+
+
+def urls_of_build(store: Queries, build: BuildID) -> list[StepURL]:
+    return store.all(
+        StepURL,
+        "SELECT u.step_id, u.name, u.url FROM steps AS s JOIN step_urls AS u ON u.step_id = s.id "
+        "WHERE s.build_id = ? ORDER BY s.number, u.name",
+        build,
+    )
