@@ -1,0 +1,1 @@
+"""What brings changes: pollers, the PB source, and the filter that picks among them."""

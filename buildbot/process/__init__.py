@@ -1,0 +1,1 @@
+"""Job control: assigning, running a build, the step contract, the journal, locks, properties, factories."""
