@@ -144,6 +144,9 @@ class Store(Queries):
         self._connection.close()
         self._lock.close()
 
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
     @property
     def schema_version(self) -> int:
         return int(self.value("PRAGMA user_version"))
@@ -155,7 +158,7 @@ class Store(Queries):
 
         Returns its value after the commit; raises what it raised after everything was reverted.
         """
-        if self._connection.in_transaction:
+        if self.in_transaction():
             return work(self, *args, **kwargs)
         started = time.perf_counter()
         self._connection.execute("BEGIN IMMEDIATE")
@@ -164,7 +167,7 @@ class Store(Queries):
             _must_not_wait(value)
             self._connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:
+            if self.in_transaction():
                 self._connection.execute("ROLLBACK")
             self._to_tell.clear()
             self._running.clear()
