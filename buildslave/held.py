@@ -1,0 +1,266 @@
+"""One command that the slave holds: it runs, or has run and its outcome is not yet acknowledged.
+
+The command belongs to the slave, not to the connection. States, as docs/slave-protocol.md draws them: *running* until
+the command's `run` ends; *finished* until the master answered True to `finished`; then it is forgotten.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from buildslave.background import in_background
+from buildslave.commands.base import Command, Outcome, Reason
+from buildslave.session import Session, lost_with_connection
+from buildslave.spool import Spool
+from buildslave.window import Source, Window
+
+PAUSE_BYTES = 1024 * 1024
+RESUME_BYTES = 512 * 1024
+FIRST_REPEAT_SECONDS = 1.0
+LAST_REPEAT_SECONDS = 60.0
+
+
+class State(StrEnum):
+    """What `attach` answers. The words are the wire's."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    UNKNOWN = "unknown"
+
+
+class HeldCommand:
+    """A command, its unacknowledged output, and in the end its outcome. It is the command's `Channel`."""
+
+    _log = Logger()
+
+    def __init__(
+        self, command_id: str, *, start: int, clock: IReactorTime, forget: Callable[["HeldCommand"], None]
+    ) -> None:
+        """`start` is the position of the first byte; `forget` is called when the master has everything."""
+        self.command_id = command_id
+        self.paused = False
+        self._clock = clock
+        self._forget = forget
+        self._spool = Spool(start)
+        self._window = Window(clock=clock, source=self._spool, acknowledged=self._progressed, lost=self._lost_output)
+        self._upload: Window | None = None
+        self._command: Command | None = None
+        self._outcome: dict[str, Any] | None = None
+        self._session: Session | None = None
+        self._attached: list[Deferred[None]] = []
+        self._telling: Session | None = None
+        self._repeat: IDelayedCall | None = None
+        self._repeat_seconds = FIRST_REPEAT_SECONDS
+        self._dropped = False
+        self.ended: Deferred[None] = Deferred()
+        """Fires when the command itself has ended, whether or not the master knows."""
+
+    @property
+    def state(self) -> State:
+        return State.RUNNING if self._outcome is None else State.FINISHED
+
+    # -- the command's life
+
+    def start(self, command: Command) -> None:
+        """Run `command`; it was made with this object as its channel."""
+        self._command = command
+        _ = in_background(self._run(command), doing=f"running command {self.command_id}")
+
+    async def _run(self, command: Command) -> None:
+        started = self._clock.seconds()
+        try:
+            outcome = await command.run()
+        except CancelledError:
+            outcome = Outcome(rc=-1, reason=Reason.INTERRUPTED)
+        except OSError as error:
+            self.header(f"{error}\n")
+            outcome = Outcome(rc=error.errno or -1, error=str(error))
+        except Exception as error:
+            self._log.failure("command {id} failed inside the slave", id=self.command_id)
+            self.header(f"the slave failed: {error!r}\n")
+            outcome = Outcome(rc=-1, error=f"the slave failed: {error!r}")
+        self._end(outcome.to_wire(self._clock.seconds() - started))
+
+    def _end(self, outcome: dict[str, Any]) -> None:
+        self._outcome = outcome
+        self._spool.close()
+        self._window.pump()
+        self._progressed()
+        self.ended.callback(None)
+
+    def interrupt(self, why: str) -> None:
+        if self._outcome is None and self._command is not None:
+            self._command.interrupt(why)
+
+    def drop(self) -> None:
+        """The master does not want it: kill it and keep nothing."""
+        self._dropped = True
+        self.detach()
+        waiting, self._attached = self._attached, []
+        for each in waiting:
+            each.callback(None)
+        if self._outcome is None and self._command is not None:
+            self._command.kill()
+            self.paused = False
+            self._command.resume()
+
+    # -- the command's channel
+
+    def write(self, stream: str, data: bytes) -> None:
+        if self._dropped:
+            return
+        self._spool.write(stream, data)
+        self._window.pump()
+        if not self.paused and self._spool.cost_from(self._window.sent) > PAUSE_BYTES:
+            self.paused = True
+            if self._command is not None:
+                self._command.pause()
+
+    def header(self, text: str) -> None:
+        self.write("header", text.encode("utf-8", "backslashreplace"))
+
+    async def ask(self, method: str, *args: Any) -> Any:
+        while True:
+            if self._dropped:
+                raise CancelledError
+            if self._session is None:
+                attached: Deferred[None] = Deferred()
+                self._attached.append(attached)
+                await attached
+                continue
+            asked = self._session
+            done: Deferred[Any] = Deferred()
+            _ = asked.call(method, self.command_id, *args).addBoth(done.callback)
+            answer: Any = await done
+            if not isinstance(answer, Failure):
+                return answer
+            if not lost_with_connection(answer):
+                answer.raiseException()
+            if self._session is asked:
+                self.detach()
+
+    def upload(self, source: Source) -> Deferred[None]:
+        sent: Deferred[None] = Deferred()
+
+        def progressed() -> None:
+            if window.drained and not sent.called:
+                sent.callback(None)
+
+        def lost(held: int) -> None:
+            sent.errback(OSError(f"the master asks again for byte {held}, which is gone"))
+
+        window = Window(clock=self._clock, source=source, acknowledged=progressed, lost=lost)
+        self._upload = window
+        if self._session is not None:
+            window.attach(self._sender("write"), source.base)
+        progressed()
+        return sent
+
+    # -- the connection
+
+    def attach(self, session: Session, held: int) -> State:
+        """Go on over `session`, from `held` on. UNKNOWN if bytes that the master lacks are no longer here."""
+        if not self._spool.base <= held <= self._spool.end:
+            self._log.error(
+                "command {id}: the master holds {held} bytes, here are {base} to {end}; giving the command up",
+                id=self.command_id, held=held, base=self._spool.base, end=self._spool.end,
+            )  # fmt: skip
+            return State.UNKNOWN
+        session.when_ready(lambda: self._go_on(session, held))
+        return self.state
+
+    def _go_on(self, session: Session, held: int) -> None:
+        if self._dropped:
+            return
+        self.detach()
+        self._session = session
+        self._window.attach(self._sender("output"), max(held, self._spool.base))
+        if self._upload is not None:
+            self._upload.attach(self._sender("write"), self._upload.acknowledged)
+        waiting, self._attached = self._attached, []
+        for each in waiting:
+            each.callback(None)
+        self._progressed()
+
+    def detach(self) -> None:
+        """The connection is gone. What it did not acknowledge is kept."""
+        self._session = None
+        self._telling = None
+        self._window.detach()
+        if self._upload is not None:
+            self._upload.detach()
+        if self._repeat is not None and self._repeat.active():
+            self._repeat.cancel()
+        self._repeat = None
+
+    def _sender(self, method: str) -> Callable[[int, Any], Deferred[Any]]:
+        session = self._session
+        assert session is not None
+        return lambda position, payload: session.call(method, self.command_id, position, payload)
+
+    def _progressed(self) -> None:
+        """The master holds more than before, or the command has ended."""
+        if self.paused and self._spool.cost_from(self._window.sent) < RESUME_BYTES:
+            self.paused = False
+            if self._command is not None:
+                self._command.resume()
+        if self._window.drained:
+            self._tell_finished()
+
+    def _lost_output(self, held: int) -> None:
+        """The master lost bytes that it had acknowledged. The log cannot be made whole: say so, and end."""
+        self._log.error(
+            "command {id}: the master fell back to byte {held}, which is no longer here", id=self.command_id, held=held
+        )
+        session = self._session
+        self._window.detach()
+        if self._outcome is None and self._command is not None:
+            self._command.kill()
+        error = f"output is lost: the master holds {held} bytes and the slave none before {self._spool.base}"
+        outcome = Outcome(rc=-1, error=error).to_wire(0.0)
+        if session is not None:
+            _ = session.call("finished", self.command_id, held, outcome).addErrback(lambda _: None)
+        self._dropped = True
+        self._forget(self)
+
+    # -- the end
+
+    def _tell_finished(self) -> None:
+        session = self._session
+        if self._outcome is None or session is None or self._telling is session or self._repeat is not None:
+            return
+        self._telling = session
+        told = session.call("finished", self.command_id, self._spool.end, self._outcome)
+        _ = told.addCallbacks(self._told, self._not_told, callbackArgs=(session,), errbackArgs=(session,))
+
+    def _told(self, durable: object, session: Session) -> None:
+        if session is not self._session:
+            return
+        if durable is True:
+            self.detach()
+            self._forget(self)
+        else:
+            self._tell_again()
+
+    def _not_told(self, failure: Failure, session: Session) -> None:
+        if session is not self._session or lost_with_connection(failure):
+            return
+        self._log.warn(
+            "the master could not take the end of command {id}: {why}; telling it again",
+            id=self.command_id, why=failure.getErrorMessage(),
+        )  # fmt: skip
+        self._tell_again()
+
+    def _tell_again(self) -> None:
+        self._telling = None
+        self._repeat = self._clock.callLater(self._repeat_seconds, self._repeat_now)
+        self._repeat_seconds = min(self._repeat_seconds * 2, LAST_REPEAT_SECONDS)
+
+    def _repeat_now(self) -> None:
+        self._repeat = None
+        self._tell_finished()

@@ -1,0 +1,156 @@
+"""All commands that the slave holds. They outlive connections; a new process of the slave holds none.
+
+The rules of docs/slave-protocol.md, "Commands": the master names on each connection what it wants to go on; what it
+does not name is killed and forgotten; what nobody asks for during the grace time is killed, its outcome kept.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import DeferredList
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from buildslave.arguments import Arguments, is_int
+from buildslave.commands import make
+from buildslave.commands.base import Order, Site
+from buildslave.errors import BadArguments
+from buildslave.held import HeldCommand, State
+from buildslave.paths import builder_directory
+from buildslave.session import Session
+
+ORPHAN_GRACE_SECONDS = 3600.0
+KILL_WAIT_SECONDS = 10.0
+
+
+class Commands:
+    """The commands by their id, and the session that they talk over."""
+
+    _log = Logger()
+
+    def __init__(self, site: Site, *, orphan_grace_seconds: float = ORPHAN_GRACE_SECONDS) -> None:
+        self._site = site
+        self._grace_seconds = orphan_grace_seconds
+        self._held: dict[str, HeldCommand] = {}
+        self._dropping: set[HeldCommand] = set()
+        self._session: Session | None = None
+        self._orphaned: IDelayedCall | None = None
+        self._stopping = False
+
+    @property
+    def ids(self) -> list[str]:
+        return sorted(self._held)
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing is held: all is done and the master knows it."""
+        return not self._held
+
+    def attach(self, session: Session, wanted: Mapping[str, Any]) -> dict[str, str]:
+        """Go on over `session` with the commands in `wanted`, each from the position that the master holds."""
+        for command_id, position in wanted.items():
+            if not is_int(position):
+                raise BadArguments(f"attach: {command_id!r}: {position!r} is not an id and a position")
+        self._take_over(session)
+        for command_id in [each for each in self._held if each not in wanted]:
+            self._log.info("the master does not know command {id} any more", id=command_id)
+            self.disown(command_id)
+        return {command_id: self._attach_one(session, command_id, held).value for command_id, held in wanted.items()}
+
+    def _attach_one(self, session: Session, command_id: str, position: int) -> State:
+        held = self._held.get(command_id)
+        if held is None:
+            return State.UNKNOWN
+        state = held.attach(session, position)
+        if state is State.UNKNOWN:
+            self.disown(command_id)
+        return state
+
+    def detach(self, session: Session) -> None:
+        """`session` is lost. Commands go on; those that nobody asks for in time are killed."""
+        if self._session is not session:
+            return
+        self._session = None
+        for held in self._held.values():
+            held.detach()
+        if self._held and not self._stopping:
+            self._orphaned = self._site.reactor.callLater(self._grace_seconds, self._kill_orphans)
+
+    def order(self, session: Session, wanted: Mapping[str, Any]) -> bool:
+        """Start a command. Nothing happens if it is held already: the master repeats what was not answered."""
+        command_id, name, given, start = (wanted.get(key) for key in ("id", "name", "args", "held"))
+        if not isinstance(command_id, str) or not command_id or not isinstance(name, str):
+            raise BadArguments("an order needs an id and a command's name")
+        if (
+            not isinstance(given, dict)
+            or not (start is None or is_int(start))
+            or not isinstance(wanted.get("builddir"), str)
+        ):
+            raise BadArguments(f"{name}: an order needs args (a dict), builddir (a string) and held (a number)")
+        if command_id in self._held:
+            return True
+        builddir = builder_directory(self._site.basedir, wanted["builddir"])
+        self._take_over(session)
+        self._start(session, command_id, start or 0, name, builddir, given)
+        return True
+
+    def _start(
+        self, session: Session, command_id: str, start: int, name: str, builddir: Path, given: dict[str, Any]
+    ) -> None:
+        held = HeldCommand(command_id, start=start, clock=self._site.reactor, forget=self._forget)
+        command = make(Order(name=name, builddir=builddir, args=Arguments(name, given)), self._site, held)
+        self._held[command_id] = held
+        held.attach(session, start)
+        self._log.info("command {id}: {name} in {builddir}", id=command_id, name=name, builddir=builddir.name)
+        held.start(command)
+
+    def interrupt(self, command_id: str, why: str) -> None:
+        held = self._held.get(command_id)
+        if held is not None:
+            self._log.info("command {id} is interrupted: {why}", id=command_id, why=why)
+            held.interrupt(why)
+
+    def disown(self, command_id: str) -> None:
+        """Kill a command with its processes and forget it, output and outcome too."""
+        held = self._held.pop(command_id, None)
+        if held is None:
+            return
+        if held.state is State.RUNNING:
+            self._dropping.add(held)
+            _ = held.ended.addCallback(lambda _: self._dropping.discard(held))
+        held.drop()
+
+    async def stop(self) -> None:
+        """The slave ends: no command may outlive it. Waits a little for the processes to be gone."""
+        self._stopping = True
+        self._cancel_orphan_timer()
+        for command_id in self.ids:
+            self.disown(command_id)
+        if self._dropping:
+            gone = DeferredList([held.ended for held in self._dropping])
+            _ = gone.addTimeout(KILL_WAIT_SECONDS, self._site.reactor, onTimeoutCancel=lambda *_: None)
+            await gone
+
+    def _take_over(self, session: Session) -> None:
+        self._cancel_orphan_timer()
+        if session is not self._session:
+            if self._session is not None:
+                for held in self._held.values():
+                    held.detach()
+            self._session = session
+
+    def _cancel_orphan_timer(self) -> None:
+        if self._orphaned is not None and self._orphaned.active():
+            self._orphaned.cancel()
+        self._orphaned = None
+
+    def _kill_orphans(self) -> None:
+        self._orphaned = None
+        for command_id, held in self._held.items():
+            if held.state is State.RUNNING:
+                self._log.warn("no master asked for command {id} in time: killing it", id=command_id)
+                held.interrupt(f"no master asked for it during {self._grace_seconds:.0f} s")
+
+    def _forget(self, held: HeldCommand) -> None:
+        self._held.pop(held.command_id, None)
