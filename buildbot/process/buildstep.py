@@ -1,0 +1,394 @@
+"""The step contract: what a build step is, and what it may ask for while it runs.
+
+A step is made when the configuration is read and again for every build. `run()` is the step's own code; everything
+around it (when it runs, what its result means, what is stored) is in buildbot.process.steprunner. The names are
+Buildbot's, because users' steps subclass `BuildStep` and call them.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+
+from buildbot.config.errors import did_you_mean, error, remember_place
+from buildbot.model import StepID
+from buildbot.process.factory import Recreatable
+from buildbot.process.observers import (
+    BufferLogObserver,
+    LineConsumerLogObserver,
+    LogLineObserver,
+    LogObserver,
+    OutputProgressObserver,
+)
+from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
+from buildbot.process.results import SUCCESS, Results
+from buildbot.process.slaveport import SlaveLost
+from buildbot.process.steplog import DONE, Done, StepLog, slug_of
+from buildbot.process.stepmixins import BuildStepFailed, CommandMixin, ShellMixin, words
+from buildbot.store import steps
+from buildbot.store.logfiles import Channel, log_path
+
+__all__ = [
+    "BufferLogObserver",
+    "BuildStep",
+    "BuildStepFailed",
+    "CommandMixin",
+    "LineConsumerLogObserver",
+    "LogLineObserver",
+    "LogObserver",
+    "OutputProgressObserver",
+    "RemoteCommand",
+    "RemoteShellCommand",
+    "ShellMixin",
+]
+
+SUMMARY_SECONDS = 1.0  # a running step's text is written at most this often
+
+
+class BuildStep(Recreatable):
+    """One step of a build. Subclasses write `async def run(self) -> int` and return a result.
+
+    name: also names its logs' files; made unique in its build. haltOnFailure: a failure stops the build, but for
+    steps with alwaysRun. flunkOnFailure, flunkOnWarnings: make the build fail. warnOnFailure, warnOnWarnings: make
+    it WARNINGS. doStepIf: bool, renderable or function of the step. hideStepIf: bool or function (results, step).
+    description, descriptionDone, descriptionSuffix: string or list of words. locks: of buildbot.locks. workdir: where
+    its commands run, relative to the builder's directory (default: the factory's, `build`). logEncoding: of its output.
+    updateBuildSummaryPolicy: whether its text goes into the build's (None: when it is not a success).
+    """
+
+    haltOnFailure: Any = False
+    flunkOnWarnings: Any = False
+    flunkOnFailure: Any = True
+    warnOnWarnings: Any = False
+    warnOnFailure: Any = False
+    alwaysRun: Any = False
+    doStepIf: Any = True
+    hideStepIf: Any = False
+    name: Any = "generic"
+    description: Any = None
+    descriptionDone: Any = None
+    descriptionSuffix: Any = None
+    locks: Any = ()
+    workdir: Any = None
+    logEncoding: str | None = None
+    updateBuildSummaryPolicy: Any = None
+    progressMetrics: Any = ()
+    useProgress: Any = True
+    resumable = True  # its code may be run again over the journal after a restart
+    idempotent = False  # it may simply be run again
+
+    parms: ClassVar[tuple[str, ...]] = (
+        "name",
+        "locks",
+        "haltOnFailure",
+        "flunkOnWarnings",
+        "flunkOnFailure",
+        "warnOnWarnings",
+        "warnOnFailure",
+        "alwaysRun",
+        "progressMetrics",
+        "useProgress",
+        "doStepIf",
+        "hideStepIf",
+        "description",
+        "descriptionDone",
+        "descriptionSuffix",
+        "logEncoding",
+        "updateBuildSummaryPolicy",
+        "workdir",
+    )
+    renderables: ClassVar[Any] = (
+        "name",
+        "haltOnFailure",
+        "flunkOnWarnings",
+        "flunkOnFailure",
+        "warnOnWarnings",
+        "warnOnFailure",
+        "alwaysRun",
+        "description",
+        "descriptionDone",
+        "descriptionSuffix",
+        "workdir",
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        remember_place(self)
+        for name in self.parms:
+            if name in kwargs:
+                setattr(self, name, kwargs.pop(name))
+        for name in kwargs:
+            error(f"{type(self).__name__} has no argument {name!r}", did_you_mean(name, self._argument_names()))
+        self._check_arguments()
+        self.build: Any = None
+        self.results: int | None = None
+        self.stopped = False
+        self.timed_out = False
+        self.progress: dict[str, float] = {}
+        self.logs: dict[str, StepLog] = {}
+        self._observers: dict[str, list[LogObserver]] = {}
+        self._urls: list[tuple[str, str]] = []
+        self._statistics: dict[str, Any] = {}
+        self._cmd: RemoteCommand | None = None
+        self._row: StepID | None = None
+        self._ordinal = 0
+        self._running: Deferred[int] | None = None
+        self._summary_due: Any = None
+        self.stop_reason = ""
+
+    @classmethod
+    def _argument_names(cls) -> list[str]:
+        import inspect
+
+        names = set(cls.parms)
+        for base in cls.__mro__:
+            if "__init__" in vars(base) and base is not object:
+                names.update(
+                    name
+                    for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
+                    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name != "self"
+                )
+        return sorted(names)
+
+    def _check_arguments(self) -> None:
+        name = self.name
+        if not hasattr(type(name), "getRenderingFor") and (not isinstance(name, str) or not name):
+            error(f"{type(self).__name__}: name is a string, not {name!r}")
+        for argument in ("description", "descriptionDone", "descriptionSuffix"):
+            value = getattr(self, argument)
+            if not (value is None or isinstance(value, (str, list, tuple)) or hasattr(type(value), "getRenderingFor")):
+                error(f"{type(self).__name__}: {argument} is a string or a list of strings, not {value!r}")
+
+    # -- for subclasses to write
+
+    async def run(self) -> int:
+        """The step's work. Returns a result."""
+        if hasattr(self, "start"):
+            raise NotImplementedError(
+                f"{type(self).__name__} is written in the old style (start() and finished()); this version runs steps "
+                "that have `async def run(self)`"
+            )
+        raise NotImplementedError(f"{type(self).__name__} has no run()")
+
+    def getCurrentSummary(self) -> dict[str, str]:
+        """What the step says of itself while it runs: {"step": text}."""
+        return {"step": self._with_suffix(words(self.description) or "running")}
+
+    def getResultSummary(self) -> dict[str, str]:
+        """What it says once it has ended: {"step": text}, and "build" for a text in the build's own line."""
+        text = words(self.descriptionDone) or words(self.description) or "finished"
+        text = self._with_suffix(text)
+        if self.results not in (SUCCESS, None):
+            text += f" ({Results[self.results]})"
+        return {"step": text}
+
+    def getBuildResultSummary(self) -> dict[str, str]:
+        """The result summary, with its "build" part left out or filled in as updateBuildSummaryPolicy says."""
+        summary = dict(self.getResultSummary())
+        policy = self.updateBuildSummaryPolicy
+        wanted = self.results in policy if isinstance(policy, (list, tuple, set)) else policy
+        if wanted and "build" not in summary:
+            summary["build"] = summary.get("step", "")
+        elif policy is not None and not wanted:
+            summary.pop("build", None)
+        return summary
+
+    async def interrupt(self, reason: Any) -> None:
+        """Stop what the step does; a subclass that waits for something else ends that too."""
+        self.stopped = True
+        self.stop_reason = str(reason)
+        if self._cmd is not None:
+            await self._cmd.interrupt(self.stop_reason)
+
+    def _with_suffix(self, text: str) -> str:
+        suffix = words(self.descriptionSuffix)
+        return f"{text} {suffix}" if suffix else text
+
+    # -- what a step may ask for
+
+    async def runCommand(self, command: RemoteCommand) -> RemoteCommand:
+        """Run a command on the slave and wait for its end. Raises SlaveLost, CommandRefused."""
+        if self.stopped:
+            command.rc = -1
+            command.outcome = {"reason": "interrupted", "rc": -1}
+            return command
+        session = self.build.session
+        if session is None:
+            raise SlaveLost("the slave is gone")
+        self._cmd = command
+        try:
+            await command.run(self, session, self.build.builddir)
+        finally:
+            self._cmd = None
+        if command.reason in ("timeout", "timeout_without_output"):
+            self.timed_out = True
+        return command
+
+    def addLog(self, name: str, type: str = "s", logEncoding: str | None = None) -> StepLog:
+        """A new log. type: "s" (output of commands), "t" (text) or "h" (html). May be awaited."""
+        kind = {"s": "stream", "t": "text", "h": "html"}.get(type, type)
+        return self.new_log(name, kind)
+
+    def addCompleteLog(self, name: str, text: str | bytes) -> Done:
+        self.note_text(name, text)
+        return DONE
+
+    def addHTMLLog(self, name: str, html: str | bytes) -> Done:
+        self.note_text(name, html, "html")
+        return DONE
+
+    def addLogWithException(self, why: BaseException, logprefix: str = "") -> Done:
+        """A log `err.text` with the traceback of an exception."""
+        self.note_text(f"{logprefix}err.text", "".join(traceback.format_exception(why)))
+        return DONE
+
+    def addLogWithFailure(self, why: Any, logprefix: str = "") -> Done:
+        self.note_text(f"{logprefix}err.text", why.getTraceback())
+        return DONE
+
+    def addLogObserver(self, logname: str, observer: LogObserver) -> None:
+        """Have `observer` watch the log of this name, now or as soon as it is there."""
+        observer.setStep(self)
+        self._observers.setdefault(logname, []).append(observer)
+        if logname in self.logs:
+            observer.setLog(self.logs[logname])
+
+    def getLog(self, name: str) -> StepLog:
+        """Raises KeyError when there is no such log."""
+        return self.logs[name]
+
+    def getLogs(self) -> list[StepLog]:
+        return list(self.logs.values())
+
+    def addURL(self, name: str, url: str) -> Done:
+        """A link shown with the step."""
+        self._urls.append((name, url))
+        if self._row is not None:
+            self.build.store.transact(steps.put_url, self._row, str(name), str(url))
+            self.build.moved()
+        return DONE
+
+    def getProperty(self, name: str, default: Any = None) -> Any:
+        return self.build.getProperty(name, default)
+
+    def setProperty(self, name: str, value: Any, source: str | None = None, runtime: bool = True) -> Done:
+        self.build.setProperty(name, value, source or str(self.name), runtime=runtime)
+        return DONE
+
+    def hasProperty(self, name: str) -> bool:
+        return bool(self.build.hasProperty(name))
+
+    def getProperties(self) -> Any:
+        return self.build.getProperties()
+
+    def setProgress(self, metric: str, value: float) -> None:
+        self.progress[metric] = value
+
+    def setStatistic(self, name: str, value: Any) -> None:
+        """A number of this step, such as how many tests passed."""
+        self._statistics[name] = value
+
+    def getStatistic(self, name: str, default: Any = None) -> Any:
+        return self._statistics.get(name, default)
+
+    def hasStatistic(self, name: str) -> bool:
+        return name in self._statistics
+
+    def getStatistics(self) -> dict[str, Any]:
+        return dict(self._statistics)
+
+    def updateSummary(self) -> Done:
+        """The text has changed; it is written within a second."""
+        if self._row is not None and self._summary_due is None:
+            self._summary_due = self.build.clock.callLater(SUMMARY_SECONDS, self._write_summary)
+        return DONE
+
+    def _write_summary(self) -> None:
+        self._summary_due = None
+        if self._row is not None and self.results is None:
+            text = self.getCurrentSummary().get("step", "")
+            self.build.store.transact(steps.set_text, self._row, text)
+            self.build.moved()
+
+    def slaveVersion(self, command: str, oldversion: str | None = None) -> str | None:
+        """The version of a command that the slave knows; `oldversion` when it gives none, None when it lacks it."""
+        version: str | None = self.build.session.command_version(command) if self.build.session else None
+        return version if version is not None else oldversion
+
+    workerVersion = slaveVersion
+
+    def slaveVersionIsOlderThan(self, command: str, minversion: str) -> bool:
+        version = self.slaveVersion(command)
+        if version is None:
+            return True
+        return [int(part) for part in version.split(".")] < [int(part) for part in minversion.split(".")]
+
+    workerVersionIsOlderThan = slaveVersionIsOlderThan
+
+    def getSlaveName(self) -> str:
+        return str(self.build.getSlaveName())
+
+    getWorkerName = getSlaveName
+
+    # -- for job control
+
+    @property
+    def step_id(self) -> StepID:
+        assert self._row is not None, "the step does not run"
+        return self._row
+
+    def next_ordinal(self) -> int:
+        self._ordinal += 1
+        return self._ordinal - 1
+
+    def new_log(self, name: str, kind: str = "stream") -> StepLog:
+        """The log of this name. Its slug is unique in the step."""
+        taken = {log.slug for log in self.logs.values()}
+        slug = base = slug_of(name)
+        number = 1
+        while slug in taken:
+            number += 1
+            slug = f"{base}_{number}"
+        build = self.build
+        log = StepLog(
+            store=build.store,
+            files=build.log_files,
+            step=self.step_id,
+            name=name,
+            slug=slug,
+            kind=kind,
+            path=log_path(build.builder_name, build.number, str(self.name), slug),
+            now=build.now,
+            encoding=self.logEncoding or build.log_encoding,
+        )
+        self.logs[name] = log
+        for observer in self._observers.get(name, ()):
+            observer.setLog(log)
+        build.moved()
+        return log
+
+    def note_text(self, name: str, text: str | bytes, kind: str = "text") -> None:
+        """A whole log at once."""
+        log = self.new_log(name, kind)
+        log.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"), Channel.STDOUT)
+        log.close()
+
+    def finish_logs(self) -> None:
+        if self._summary_due is not None and self._summary_due.active():
+            self._summary_due.cancel()
+        self._summary_due = None
+        for log in self.logs.values():
+            log.close()
+
+    @classmethod
+    def all_renderables(cls) -> tuple[str, ...]:
+        """The names of the attributes that are rendered before the step runs: those of all its bases."""
+        own: tuple[str, ...] | None = vars(cls).get("_all_renderables")
+        if own is None:
+            names: dict[str, None] = {}
+            for base in reversed(cls.__mro__):
+                names.update(dict.fromkeys(vars(base).get("renderables", ())))
+            own = tuple(names)
+            cls._all_renderables = own  # type: ignore[attr-defined]
+        return own

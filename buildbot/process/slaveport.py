@@ -1,0 +1,73 @@
+"""What job control asks of a connected slave, and what a slave's messages do to a running command.
+
+The wire is none of job control's business: `buildbot.slaves` implements `SlaveSession` and calls a `CommandSink`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from buildbot.model import CommandID, SlaveID
+
+
+class SlaveLost(Exception):
+    """The slave went away while it was needed; the text says why."""
+
+
+class CommandRefused(Exception):
+    """The slave will not run this command; the text says why and what to do."""
+
+
+class CommandSink(Protocol):
+    """Where a remote command's messages go. Every method is called in the reactor."""
+
+    def held(self) -> int:
+        """How many bytes of the command's output are safely in files."""
+
+    def output(self, pieces: list[tuple[str, bytes]]) -> None:
+        """Write output: (stream, bytes) in order. When it returns, the bytes are in the log. Raises OSError."""
+
+    def finished(self, outcome: dict[str, Any]) -> None:
+        """The command ended; returns once that is stored."""
+
+    def write(self, offset: int, data: bytes) -> int:
+        """A piece of an uploaded file; returns how much of the file is held."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A piece of a file to download; empty at its end."""
+
+    def lost(self, why: str) -> None:
+        """The slave is gone, and with it the command."""
+
+
+class SlaveSession(Protocol):
+    """One connection of one slave, while it lasts."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def id(self) -> SlaveID: ...
+
+    @property
+    def incarnation(self) -> str | None:
+        """The random id of the slave's process; None when it gives none."""
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What the slave told about itself."""
+
+    def command_version(self, command: str) -> str | None:
+        """The version of a command that the slave knows, None when it does not know it."""
+
+    async def order(
+        self, command: CommandID, name: str, builddir: str, args: dict[str, Any], sink: CommandSink
+    ) -> None:
+        """Have the slave run a command. Returns when it has taken the order. Raises CommandRefused, SlaveLost."""
+
+    async def interrupt(self, command: CommandID, why: str) -> None:
+        """Ask the slave to end a command; its end comes through the sink. Raises SlaveLost."""
+
+    def disown(self, command: CommandID) -> None:
+        """Forget a command, and have the slave kill it if it still runs there."""

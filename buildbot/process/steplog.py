@@ -1,0 +1,158 @@
+"""A log of a running step: its row, its file, and who watches it grow."""
+
+from __future__ import annotations
+
+import re
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+from buildbot.model import LogID, StepID
+from buildbot.store import Store
+from buildbot.store import logs as log_rows
+from buildbot.store.logfiles import STEP_ITSELF, Channel, LogFiles
+
+
+class Done:
+    """What a call that is already done returns, for callers that `await` or `yield` it."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield from ()
+
+
+DONE = Done()
+
+
+class Watcher(Protocol):
+    """Whoever is told of text as it comes (buildbot.process.observers)."""
+
+    def got(self, channel: Channel, text: str) -> None: ...
+
+    def ended(self) -> None: ...
+
+
+def slug_of(name: str) -> str:
+    """A log's name in URLs: letters, digits and `._-`, as in `stdio` or `test.log`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".")[:60] or "log"
+
+
+class StepLog:
+    """One log. Awaiting it gives itself, because Buildbot's newer steps await what `addLog` returns.
+
+    kind: "stream" (channels), "text" or "html". encoding: of text that is added, and of bytes that observers see.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        files: LogFiles,
+        step: StepID,
+        name: str,
+        slug: str,
+        kind: str,
+        path: str,
+        now: Callable[[], float],
+        encoding: str = "utf-8",
+    ) -> None:
+        self.name = name
+        self.type = kind[0]
+        self.slug = slug
+        self.finished = False
+        self._store = store
+        self._now = now
+        self._encoding = encoding
+        self._watchers: list[Watcher] = []
+        self._decoders: dict[Channel, Any] = {}
+        self._files = files
+        self._path = path
+        self.id: LogID = store.transact(log_rows.add, step=step, name=name, slug=slug, kind=kind, path=path, now=now())
+        self._writer = files.write(path)
+
+    def __await__(self) -> Generator[Any, Any, StepLog]:
+        yield from ()
+        return self
+
+    # -- for job control
+
+    def write(self, data: bytes, channel: Channel, producer: int = STEP_ITSELF) -> None:
+        """Append bytes. Raises OSError with nothing written."""
+        self._writer.append(data, channel, producer, self._now())
+        if self._watchers:
+            self._tell(channel, data, final=False)
+
+    def held(self, producer: int) -> int:
+        """How many bytes of this producer the log has."""
+        return self._writer.held(producer)
+
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.append(watcher)
+
+    def close(self) -> None:
+        """The log is complete. Harmless when it is already."""
+        if self.finished:
+            return
+        self.finished = True
+        for channel in list(self._decoders):
+            self._tell(channel, b"", final=True)
+        for watcher in self._watchers:
+            watcher.ended()
+        self._store.transact(log_rows.finish, self.id, self._writer.size, self._writer.lines, self._now())
+        self._writer.close()
+
+    def _tell(self, channel: Channel, data: bytes, final: bool) -> None:
+        decoder = self._decoders.get(channel)
+        if decoder is None:
+            decoder = self._decoders[channel] = getincrementaldecoder(self._encoding)(errors="replace")
+        text = decoder.decode(data, final)
+        if text:
+            for watcher in self._watchers:
+                watcher.got(channel, text)
+
+    # -- for steps
+
+    def addStdout(self, text: str | bytes) -> Done:
+        self.write(self._bytes(text), Channel.STDOUT)
+        return DONE
+
+    def addStderr(self, text: str | bytes) -> Done:
+        self.write(self._bytes(text), Channel.STDERR)
+        return DONE
+
+    def addHeader(self, text: str | bytes) -> Done:
+        self.write(self._bytes(text), Channel.HEADER)
+        return DONE
+
+    addContent = addStdout
+
+    def finish(self) -> Done:
+        self.close()
+        return DONE
+
+    def getName(self) -> str:
+        return self.name
+
+    def isFinished(self) -> bool:
+        return self.finished
+
+    def getText(self) -> str:
+        """What is in the log without headers. For small logs: the whole of it comes into memory."""
+        return self._read((Channel.STDOUT, Channel.STDERR))
+
+    def getTextWithHeaders(self) -> str:
+        return self._read((Channel.STDOUT, Channel.STDERR, Channel.HEADER))
+
+    def readlines(self) -> list[str]:
+        """The lines of standard output, with their newlines."""
+        return self._read((Channel.STDOUT,)).splitlines(keepends=True)
+
+    def hasContents(self) -> bool:
+        return self._writer.size > 0
+
+    def _bytes(self, text: str | bytes) -> bytes:
+        return text if isinstance(text, bytes) else text.encode(self._encoding, "surrogateescape")
+
+    def _read(self, channels: tuple[Channel, ...]) -> str:
+        with self._files.read(self._path) as reader:
+            pieces = [data for run, data in reader.pieces(0, reader.size) if run.channel in channels]
+        return b"".join(pieces).decode(self._encoding, "replace")
