@@ -77,6 +77,7 @@ class BuildSlave(MultiService):
         name: str | None = None,
         protocol: str = "pb",
         connection_string: str | None = None,
+        proxy_connection_string: str | None = None,
         orphan_grace_seconds: float = ORPHAN_GRACE_SECONDS,
         reactor: Any = None,
         endpoint: IStreamClientEndpoint | None = None,
@@ -85,6 +86,8 @@ class BuildSlave(MultiService):
         super().__init__()
         if protocol != "pb":
             raise ValueError(f"protocol {protocol!r} is not known to this slave; it speaks 'pb'")
+        if proxy_connection_string is not None:
+            raise ValueError("proxy_connection_string is not known to this slave")
         if allow_shutdown not in (None, ALLOW_SIGNAL, ALLOW_FILE):
             raise ValueError(f"allow_shutdown must be 'signal', 'file' or None, not {allow_shutdown!r}")
         self.slavename = slavename or name or ""
@@ -125,6 +128,8 @@ class BuildSlave(MultiService):
         self._retiring = LoopingCall(self._stop_if_idle)
         self._retiring.clock = self._reactor
         self._told_to_stop = False
+        self.gave_up_connecting = False
+        """True once maxRetries attempts have failed: the process ends with its own exit code."""
 
     # -- service
 
@@ -161,6 +166,7 @@ class BuildSlave(MultiService):
         self.commands.detach(session)
 
     def gave_up(self) -> None:
+        self.gave_up_connecting = True
         self.stop_when_told()
 
     # -- for the mind
@@ -223,6 +229,10 @@ class BuildSlave(MultiService):
         if self.commands.idle:
             self._retiring.stop()
             self.stop_when_told()
+
+
+Worker = BuildSlave
+"""The name in tac files of buildbot-worker."""
 
 
 def global_reactor() -> Any:

@@ -148,6 +148,7 @@ class FakeMaster:
         avatar = Avatar(self, mind)
         self.avatar = avatar
         self.logins += 1
+        mind.broker.transport.setTcpNoDelay(True)
         reactor.callLater(0, self._attach, mind)
         return pb.IPerspective, avatar, lambda: self._logged_out(avatar)
 

@@ -1,0 +1,5 @@
+"""`python -m buildslave` is the `buildslave` command."""
+
+from buildslave.scripts.runner import run
+
+run()

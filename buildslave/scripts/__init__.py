@@ -1,0 +1,1 @@
+"""The `buildslave` command. docs/manual/buildslave.md describes it."""

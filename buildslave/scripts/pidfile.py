@@ -1,0 +1,104 @@
+"""twistd.pid: who runs in this directory. The file may be stale; the lock on it is not.
+
+The running slave holds a lock on the file, which the system releases however the process ends. A slave that was started
+by `twistd` holds no lock: its number counts if a process of that number is alive and looks like one.
+"""
+
+import os
+from pathlib import Path
+
+PID_FILE = "twistd.pid"
+
+
+class AlreadyRunning(Exception):
+    """A slave runs in this directory."""
+
+    def __init__(self, pid: int | None) -> None:
+        super().__init__("a buildslave is already running in this directory" + (f" (pid {pid})" if pid else ""))
+        self.pid = pid
+
+
+class PidFile:
+    """The PID file of one slave's directory."""
+
+    def __init__(self, basedir: Path) -> None:
+        self.path = basedir / PID_FILE
+        self._descriptor: int | None = None
+
+    def running(self) -> int | None:
+        """The number of the slave that runs here, None if none does, whatever the file says."""
+        try:
+            descriptor = os.open(self.path, os.O_RDWR)
+        except OSError:
+            return None
+        try:
+            number = _number(descriptor)
+            if not _lock(descriptor):
+                return number
+            return number if number is not None and _looks_like_a_slave(number) else None
+        finally:
+            os.close(descriptor)
+
+    def acquire(self) -> None:
+        """Lock the file and write our number. Raises AlreadyRunning."""
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            if not _lock(descriptor):
+                number = _number(descriptor)
+                os.close(descriptor)
+                raise AlreadyRunning(number)
+            if self._is_current(descriptor):
+                break
+            os.close(descriptor)
+        number = _number(descriptor)
+        if number not in (None, os.getpid()) and _looks_like_a_slave(number):
+            os.close(descriptor)
+            raise AlreadyRunning(number)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Remove the file, if it is ours."""
+        if self._descriptor is None:
+            return
+        if self._is_current(self._descriptor):
+            self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._descriptor = None
+
+    def _is_current(self, descriptor: int) -> bool:
+        """False if another process removed the file between our opening it and our locking it."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock; False if somebody holds it. Where there are no such locks nobody holds any."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _number(descriptor: int) -> int | None:
+    text = os.read(descriptor, 32).strip()
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def _looks_like_a_slave(number: int | None) -> bool:
+    """For a number without a lock: a process started by `twistd`. What cannot be seen is taken for somebody else's."""
+    try:
+        with open(f"/proc/{number}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:
+        return False
+    return any(os.path.basename(word) in (b"twistd", b"twistd3") for word in words)

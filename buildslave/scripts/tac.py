@@ -1,0 +1,112 @@
+"""buildbot.tac: what `create-slave` writes and what `upgrade-slave` makes of one of another era."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+TAC_FILE = "buildbot.tac"
+
+TEMPLATE = """\
+# What this buildslave is and which master it works for. Plain Python; restart the slave after a change:
+#     buildslave restart {shown_basedir}
+import os
+
+from twisted.application import service
+
+from buildslave.bot import BuildSlave
+
+basedir = {basedir!r}
+{log_settings}
+# With basedir '.' the directory may be moved: it is then wherever this file is.
+if basedir == '.':
+    basedir = os.path.abspath(os.path.dirname(__file__))
+
+application = service.Application('buildslave')
+{log_setup}
+buildmaster_host = {host!r}
+port = {port!r}
+slavename = {name!r}
+passwd = {password!r}
+keepalive = {keepalive!r}               # seconds between two signs of life to the master
+usepty = {usepty!r}                     # run commands on a terminal, unless a step says otherwise
+umask = {umask}                     # of the files that commands make; None: as the slave was started with
+maxdelay = {maxdelay!r}                # longest pause in seconds between two attempts to connect
+numcpus = {numcpus!r}                   # what the master is told; None: as many as there are
+allow_shutdown = {allow_shutdown!r}     # 'signal' (SIGHUP), 'file' (touch shutdown.stamp) or None
+maxretries = {maxretries!r}             # stop after so many failed attempts in a row; None: never
+use_tls = {use_tls!r}                   # TLS to the master, whose certificate must be valid
+delete_leftover_dirs = {delete_leftover_dirs!r}      # remove directories of builders that are no more
+connection_string = {connection_string!r}         # a Twisted client endpoint instead of host and port
+
+s = BuildSlave(
+    buildmaster_host, port, slavename, passwd, basedir, keepalive, usepty,
+    umask=umask, maxdelay=maxdelay, numcpus=numcpus, allow_shutdown=allow_shutdown, maxRetries=maxretries,
+    useTls=use_tls, delete_leftover_dirs=delete_leftover_dirs, connection_string=connection_string,
+)
+s.setServiceParent(application)
+"""
+
+LOG_SETTINGS = """\
+rotateLength = {log_size!r}             # bytes of twistd.log before a new one is begun
+maxRotatedFiles = {log_count!r}         # how many old ones are kept; None: all
+"""
+
+LOG_SETUP = """\
+from twisted.python.log import FileLogObserver, ILogObserver
+from twisted.python.logfile import LogFile
+
+logfile = LogFile.fromFullPath(
+    os.path.join(basedir, 'twistd.log'), rotateLength=rotateLength, maxRotatedFiles=maxRotatedFiles
+)
+application.setComponent(ILogObserver, FileLogObserver(logfile).emit)
+"""
+
+OLD_IMPORTS = (
+    (re.compile(r"^(\s*)from\s+buildbot\.slave\.bot\s+import\b", re.MULTILINE), r"\1from buildslave.bot import"),
+    (re.compile(r"^(\s*)from\s+buildbot_worker\.bot\s+import\b", re.MULTILINE), r"\1from buildslave.bot import"),
+    (re.compile(r"^(\s*)import\s+buildbot\.slave\.bot\b", re.MULTILINE), r"\1import buildslave.bot"),
+    (re.compile(r"\bbuildbot\.slave\.bot\.BuildSlave\b"), "buildslave.bot.BuildSlave"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TacSettings:
+    """The values of a new buildbot.tac."""
+
+    basedir: Path
+    relocatable: bool
+    host: str
+    port: int
+    name: str
+    password: str
+    keepalive: int
+    usepty: bool
+    umask: int | None
+    maxdelay: int
+    numcpus: int | None
+    allow_shutdown: str | None
+    maxretries: int | None
+    use_tls: bool
+    delete_leftover_dirs: bool
+    connection_string: str | None
+    log_size: int
+    log_count: int | None
+    rotate_logs: bool
+
+
+def new_tac(settings: TacSettings) -> str:
+    """The text of a buildbot.tac."""
+    values = {name: getattr(settings, name) for name in TacSettings.__slots__}
+    values["shown_basedir"] = str(settings.basedir)
+    values["basedir"] = "." if settings.relocatable else str(settings.basedir)
+    values["umask"] = "None" if settings.umask is None else f"0o{settings.umask:o}"
+    values["log_settings"] = LOG_SETTINGS.format(**values) if settings.rotate_logs else ""
+    values["log_setup"] = LOG_SETUP if settings.rotate_logs else ""
+    return TEMPLATE.format(**values)
+
+
+def upgraded_tac(text: str) -> str:
+    """The same tac with the imports of this package; `text` itself if there is nothing to change."""
+    for old, new in OLD_IMPORTS:
+        text = old.sub(new, text)
+    return text
