@@ -4,11 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from buildbot.model import BuildsetID, Change, ChangeID, Classification, Verdict
 from buildbot.store import changes
 from buildbot.store.store import Queries, Store
+
+
+MOST_TIMED = 10_000  # important changes that one look at the timers considers, the oldest first
+MOST_UNIMPORTANT = 1_000  # unimportant changes kept waiting for an important one to ride with
+
+
+# The planner would walk every classification ever made, because the primary key has them in the right order.
+_WAITING = "classifications INDEXED BY classifications_waiting"
+_WAITING_C = "classifications AS c INDEXED BY classifications_waiting"
+
+
+class Tree(NamedTuple):
+    """A line of development: what has a stable timer of its own."""
+
+    branch: str | None
+    project: str
+    repository: str
+    codebase: str
+
+
+class Timer(NamedTuple):
+    """A tree with important changes that wait."""
+
+    tree: Tree
+    important_at: float  # arrival of the newest important change
+    newest: ChangeID  # the newest important change
+
+
+def _timer(
+    branch: str | None, project: str, repository: str, codebase: str, important_at: float, newest: int
+) -> Timer:
+    return Timer(Tree(branch, project, repository, codebase), important_at, ChangeID(newest))
 
 
 def _classification(
@@ -68,11 +100,69 @@ def classify(store: Store, name: str, change: ChangeID, verdict: Verdict, reason
     )
 
 
+def is_present(store: Queries, name: str) -> bool:
+    """Whether the configuration in force names this scheduler."""
+    return store.value("SELECT 1 FROM schedulers WHERE name = ? AND removed_at IS NULL", name) is not None
+
+
+def timers(store: Queries, name: str) -> list[Timer]:
+    """The trees that have an important change waiting, the one that was quiet for longest first."""
+    return store.all(
+        _timer,
+        "SELECT ch.branch, ch.project, ch.repository, ch.codebase, max(ch.arrived_at), max(ch.id) FROM "
+        f"(SELECT change_id FROM {_WAITING} WHERE scheduler = ? AND retired = 0 AND verdict = 'important' "
+        "ORDER BY change_id LIMIT ?) AS c JOIN changes AS ch ON ch.id = c.change_id "
+        "GROUP BY ch.branch, ch.project, ch.repository, ch.codebase ORDER BY max(ch.arrived_at), max(ch.id)",
+        name,
+        MOST_TIMED,
+    )
+
+
+def waiting_in(store: Queries, name: str, tree: Tree | None, limit: int) -> list[ChangeID]:
+    """The oldest waiting changes, important or not, of one tree (None: of all), oldest first."""
+    if tree is None:
+        return store.column(
+            f"SELECT change_id FROM {_WAITING} WHERE scheduler = ? AND retired = 0 ORDER BY change_id LIMIT ?",
+            name,
+            limit,
+        )
+    return store.column(
+        f"SELECT c.change_id FROM {_WAITING_C} JOIN changes AS ch ON ch.id = c.change_id "
+        "WHERE c.scheduler = ? AND c.retired = 0 AND ch.branch IS ? AND ch.project = ? AND ch.repository = ? "
+        "AND ch.codebase = ? ORDER BY c.change_id LIMIT ?",
+        name,
+        *tree,
+        limit,
+    )
+
+
+def important(store: Queries, name: str, limit: int) -> list[ChangeID]:
+    """The oldest important changes that wait, oldest first."""
+    return store.column(
+        f"SELECT change_id FROM {_WAITING} WHERE scheduler = ? AND retired = 0 AND verdict = 'important' "
+        "ORDER BY change_id LIMIT ?",
+        name,
+        limit,
+    )
+
+
+def retire_unimportant(store: Store, name: str, keep: int) -> None:
+    """Let go of the unimportant changes that wait, but for the newest `keep`."""
+    store.execute(
+        f"UPDATE {_WAITING} SET retired = 1 WHERE scheduler = ? AND retired = 0 AND verdict = 'unimportant' "
+        f"AND change_id <= (SELECT change_id FROM {_WAITING} WHERE scheduler = ? AND retired = 0 "
+        "AND verdict = 'unimportant' ORDER BY change_id DESC LIMIT 1 OFFSET ?)",
+        name,
+        name,
+        keep,
+    )
+
+
 def waiting(store: Queries, name: str, limit: int = 100) -> list[tuple[Change, Verdict]]:
     """The changes that were judged but not yet decided upon, oldest first."""
     return store.all(
         lambda verdict, *row: (Change(*row), Verdict(verdict)),
-        f"SELECT c.verdict, {changes.COLUMNS} FROM classifications AS c JOIN changes ON changes.id = c.change_id "
+        f"SELECT c.verdict, {changes.COLUMNS} FROM {_WAITING_C} JOIN changes ON changes.id = c.change_id "
         "WHERE c.scheduler = ? AND c.retired = 0 ORDER BY c.change_id LIMIT ?",
         name,
         limit,

@@ -242,7 +242,7 @@ CREATE TABLE classifications (
     retired INTEGER NOT NULL CHECK (retired IN (0, 1)),  -- 1: decided upon, or never to be
     PRIMARY KEY (scheduler, change_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX classifications_waiting ON classifications (scheduler, change_id) WHERE retired = 0;
+CREATE INDEX classifications_waiting ON classifications (scheduler, verdict, change_id) WHERE retired = 0;
 CREATE INDEX classifications_change ON classifications (change_id);
 
 CREATE TABLE source_state (             -- what a change source must remember, such as the heads it has seen
