@@ -10,10 +10,8 @@ from buildbot.model import BuildsetID, Change, ChangeID, Classification, Verdict
 from buildbot.store import changes
 from buildbot.store.store import Queries, Store
 
-
 MOST_TIMED = 10_000  # important changes that one look at the timers considers, the oldest first
 MOST_UNIMPORTANT = 1_000  # unimportant changes kept waiting for an important one to ride with
-
 
 # The planner would walk every classification ever made, because the primary key has them in the right order.
 _WAITING = "classifications INDEXED BY classifications_waiting"
@@ -37,9 +35,7 @@ class Timer(NamedTuple):
     newest: ChangeID  # the newest important change
 
 
-def _timer(
-    branch: str | None, project: str, repository: str, codebase: str, important_at: float, newest: int
-) -> Timer:
+def _timer(branch: str | None, project: str, repository: str, codebase: str, important_at: float, newest: int) -> Timer:
     return Timer(Tree(branch, project, repository, codebase), important_at, ChangeID(newest))
 
 
@@ -118,20 +114,15 @@ def timers(store: Queries, name: str) -> list[Timer]:
     )
 
 
-def waiting_in(store: Queries, name: str, tree: Tree | None, limit: int) -> list[ChangeID]:
-    """The oldest waiting changes, important or not, of one tree (None: of all), oldest first."""
-    if tree is None:
-        return store.column(
-            f"SELECT change_id FROM {_WAITING} WHERE scheduler = ? AND retired = 0 ORDER BY change_id LIMIT ?",
-            name,
-            limit,
-        )
-    return store.column(
-        f"SELECT c.change_id FROM {_WAITING_C} JOIN changes AS ch ON ch.id = c.change_id "
-        "WHERE c.scheduler = ? AND c.retired = 0 AND ch.branch IS ? AND ch.project = ? AND ch.repository = ? "
-        "AND ch.codebase = ? ORDER BY c.change_id LIMIT ?",
+def waiting_in(store: Queries, name: str, tree: Tree | None, limit: int) -> list[tuple[ChangeID, str]]:
+    """The oldest waiting changes, important or not, of one tree (None: of all): (id, codebase), oldest first."""
+    of_tree = " AND ch.branch IS ? AND ch.project = ? AND ch.repository = ? AND ch.codebase = ?"
+    return store.all(
+        lambda id, codebase: (ChangeID(id), codebase),
+        f"SELECT c.change_id, ch.codebase FROM {_WAITING_C} JOIN changes AS ch ON ch.id = c.change_id "
+        f"WHERE c.scheduler = ? AND c.retired = 0{'' if tree is None else of_tree} ORDER BY c.change_id LIMIT ?",
         name,
-        *tree,
+        *(() if tree is None else tree),
         limit,
     )
 
@@ -174,6 +165,15 @@ def retire(store: Store, name: str, decided: Sequence[ChangeID], buildset: Build
     store.execute_many(
         "UPDATE classifications SET retired = 1, buildset_id = ? WHERE scheduler = ? AND change_id = ? AND retired = 0",
         [(buildset, name, change) for change in decided],
+    )
+
+
+def fail(store: Store, name: str, failed: Sequence[ChangeID], reason: str) -> None:
+    """These changes will not be built after all, because the scheduler's own functions failed."""
+    store.execute_many(
+        "UPDATE classifications SET retired = 1, verdict = 'failed', reason = ? "
+        "WHERE scheduler = ? AND change_id = ? AND retired = 0",
+        [(reason, name, change) for change in failed],
     )
 
 
