@@ -27,16 +27,16 @@ buildmaster_host = {host!r}
 port = {port!r}
 slavename = {name!r}
 passwd = {password!r}
-keepalive = {keepalive!r}               # seconds between two signs of life to the master
-usepty = {usepty!r}                     # run commands on a terminal, unless a step says otherwise
-umask = {umask}                     # of the files that commands make; None: as the slave was started with
-maxdelay = {maxdelay!r}                # longest pause in seconds between two attempts to connect
-numcpus = {numcpus!r}                   # what the master is told; None: as many as there are
-allow_shutdown = {allow_shutdown!r}     # 'signal' (SIGHUP), 'file' (touch shutdown.stamp) or None
-maxretries = {maxretries!r}             # stop after so many failed attempts in a row; None: never
-use_tls = {use_tls!r}                   # TLS to the master, whose certificate must be valid
-delete_leftover_dirs = {delete_leftover_dirs!r}      # remove directories of builders that are no more
-connection_string = {connection_string!r}         # a Twisted client endpoint instead of host and port
+keepalive = {keepalive!r}  # seconds between two signs of life to the master
+usepty = {usepty!r}  # run commands on a terminal, unless a step says otherwise
+umask = {umask}  # of the files that commands make; None: as the slave was started with
+maxdelay = {maxdelay!r}  # longest pause in seconds between two attempts to connect
+numcpus = {numcpus!r}  # what the master is told; None: as many as there are
+allow_shutdown = {allow_shutdown!r}  # 'signal' (SIGHUP), 'file' (touch shutdown.stamp) or None
+maxretries = {maxretries!r}  # stop after so many failed attempts in a row; None: never
+use_tls = {use_tls!r}  # TLS to the master, whose certificate must be valid
+delete_leftover_dirs = {delete_leftover_dirs!r}  # remove directories of builders that are no more
+connection_string = {connection_string!r}  # a Twisted client endpoint instead of host and port
 
 s = BuildSlave(
     buildmaster_host, port, slavename, passwd, basedir, keepalive, usepty,
@@ -47,8 +47,8 @@ s.setServiceParent(application)
 """
 
 LOG_SETTINGS = """\
-rotateLength = {log_size!r}             # bytes of twistd.log before a new one is begun
-maxRotatedFiles = {log_count!r}         # how many old ones are kept; None: all
+rotateLength = {log_size!r}  # bytes of twistd.log before a new one is begun
+maxRotatedFiles = {log_count!r}  # how many old ones are kept; None: all
 """
 
 LOG_SETUP = """\
