@@ -1,0 +1,161 @@
+"""The web server: one port, one resource. Everything it reads comes from the store and the configuration in force."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from twisted.internet import endpoints
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.web import server
+from twisted.web.resource import Resource
+
+from buildbot.config.master import Config
+from buildbot.model import Event, EventKind
+from buildbot.status.web.answers import Answers
+from buildbot.status.web.asked import User
+from buildbot.status.web.auth import Accounts
+from buildbot.status.web.formats import make_environment
+from buildbot.status.web.login_page import Login
+from buildbot.status.web.pages import Control, Master, Route, Routes
+from buildbot.status.web.routes import ROUTES
+from buildbot.status.web.sessions import SESSION_SECONDS, Guesses, Sessions
+from buildbot.status.web.static_files import StaticFiles
+from buildbot.store import pages as page_queries
+from buildbot.store.logfiles import LogFiles
+from buildbot.store.store import Store
+
+LARGEST_FORM_BYTES = 8 << 20
+
+
+class _Request(server.Request):
+    """Refuses bodies that are too large before they are read."""
+
+    def gotLength(self, length: int | None) -> None:
+        if length is not None and length > LARGEST_FORM_BYTES:
+            channel: Any = self.channel
+            channel._respondToBadRequestAndDisconnect()
+            return
+        super().gotLength(length)
+
+
+class Pages(Resource):
+    """Every address is below this one resource; `Answers` finds what is there."""
+
+    isLeaf = True
+    _log = Logger()
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__()
+        self._answers = answers
+
+    def render(self, request: server.Request) -> int:
+        answering = Deferred.fromCoroutine(self._answers.answer(request))
+        _ = request.notifyFinish().addErrback(lambda _: answering.cancel())
+        _ = answering.addErrback(lambda failure: failure.trap(CancelledError))  # its browser has gone
+        _ = answering.addErrback(lambda failure: self._log.failure("no answer could be made", failure))
+        return server.NOT_DONE_YET
+
+
+class WebSite:
+    """The web status of one master. `config` gives the configuration in force; a new one needs no restart of the port
+    unless the port changed. `in_thread` runs the verification of a password; the reactor's thread pool by default.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: Store,
+        log_files: LogFiles,
+        config: Callable[[], Config],
+        control: Control,
+        reactor: Any,
+        now: Callable[[], float],
+        *,
+        in_thread: Callable[..., Awaitable[User | None]] | None = None,
+        routes: Sequence[Route] = ROUTES,
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._reactor = reactor
+        self._port: IListeningPort | None = None
+        self._listening_on = ""
+        basedir = store.path.absolute().parent
+        www = config().www
+        options = www.options if www is not None else {}
+        own_templates = basedir / str(options.get("custom_templates_dir") or "templates")
+        self._answers = Answers(
+            master=lambda: Master(store=store, log_files=log_files, config=config(), control=control),
+            routes=Routes(routes),
+            environment=make_environment(own_templates if own_templates.is_dir() else None),
+            static=StaticFiles(),
+            public_html=basedir / ((www.public_html if www is not None else None) or "public_html"),
+            sessions=Sessions(now, _seconds(options.get("cookie_expiration_time"))),
+            login=Login(Accounts(basedir), Guesses(now), in_thread or self._in_thread),
+            cookie_name="buildbot_" + hashlib.sha256(str(basedir).encode()).hexdigest()[:8],
+            now=now,
+        )
+        self.resource = Pages(self._answers)
+
+    def _in_thread(self, call: Callable[..., User | None], *args: Any) -> Awaitable[User | None]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), call, *args)
+
+    @property
+    def port_number(self) -> int | None:
+        """Where it listens, for who configured port 0."""
+        address: Any = self._port.getHost() if self._port is not None else None
+        return getattr(address, "port", None)
+
+    async def start(self) -> None:
+        """Listen where the configuration says, if it says so."""
+        self._answers.problem = page_queries.config_problem(self._store)
+        self._store.event_listeners.append(self._heard)
+        await self._listen()
+
+    async def reconfigured(self) -> None:
+        """The configuration changed: move to another port if it names one."""
+        www = self._config().www
+        if (www.port if www is not None else "") != self._listening_on:
+            await self._close()
+            await self._listen()
+
+    async def stop(self) -> None:
+        if self._heard in self._store.event_listeners:
+            self._store.event_listeners.remove(self._heard)
+        await self._close()
+
+    async def _listen(self) -> None:
+        www = self._config().www
+        self._listening_on = www.port if www is not None else ""
+        if not self._listening_on:
+            return
+        site = server.Site(self.resource, requestFactory=_Request)
+        site.displayTracebacks = False
+        endpoint = endpoints.serverFromString(self._reactor, self._listening_on)
+        self._port = await endpoint.listen(site)
+        self._log.info("the web status listens on {address}", address=self._port.getHost())
+
+    async def _close(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            stopped = port.stopListening()
+            if stopped is not None:
+                await stopped
+
+    def _heard(self, event: Event) -> None:
+        if event.kind is EventKind.CONFIG_LOADED:
+            self._answers.problem = ""
+        elif event.kind is EventKind.CONFIG_REFUSED:
+            self._answers.problem = page_queries.problem_text(event)
+
+
+def _seconds(given: Any) -> float:
+    """cookie_expiration_time is a number of seconds or a timedelta."""
+    if given is None:
+        return SESSION_SECONDS
+    return float(given.total_seconds()) if hasattr(given, "total_seconds") else float(given)
