@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from twisted.trial.unittest import SynchronousTestCase
 
 from tests import processes as _processes
 from tests.tools import Peer, make_peer, require_tool
@@ -80,6 +81,13 @@ def pytest_runtest_makereport(
         for reporter in item.stash.get(_REPORTERS, []):
             report.sections += reporter()
     return report
+
+
+@pytest.fixture(autouse=True)
+def _trial_directory(request: pytest.FixtureRequest) -> None:
+    """As under trial itself, a TestCase runs in a directory of its own, where its mktemp() makes its paths."""
+    if isinstance(request.instance, SynchronousTestCase):
+        request.getfixturevalue("monkeypatch").chdir(request.getfixturevalue("tmp_path"))
 
 
 @pytest.fixture
