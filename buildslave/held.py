@@ -134,13 +134,13 @@ class HeldCommand:
                 await attached
                 continue
             asked = self._session
-            done: Deferred[Any] = Deferred()
-            _ = asked.call(method, self.command_id, *args).addBoth(done.callback)
-            answer: Any = await done
-            if not isinstance(answer, Failure):
-                return answer
-            if not lost_with_connection(answer):
-                answer.raiseException()
+            try:
+                return await asked.call(method, self.command_id, *args)
+            except CancelledError:
+                raise
+            except Exception:
+                if not lost_with_connection(Failure()):
+                    raise
             if self._session is asked:
                 self.detach()
 

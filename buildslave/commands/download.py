@@ -92,7 +92,7 @@ class DownloadFile(Command):
 
     def interrupt(self, why: str) -> None:
         self._interrupted = True
-        for each in self._asked:
+        for each in list(self._asked):
             each.cancel()
 
 

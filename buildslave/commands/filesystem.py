@@ -16,7 +16,8 @@ from buildslave.commands.trees import Stopped, copy_tree, remove_tree
 from buildslave.errors import OutsideBasedir
 from buildslave.paths import confined, confined_target
 
-MOST_RESULTS = 100_000
+MOST_RESULT_BYTES = 1024 * 1024
+"""A result goes to the master in one message."""
 
 
 class FileCommand(Command):
@@ -161,6 +162,6 @@ def _plain(name: str) -> str:
 
 
 def _bounded(names: list[str]) -> list[str]:
-    if len(names) > MOST_RESULTS:
+    if sum(len(name) + 8 for name in names) > MOST_RESULT_BYTES:
         raise OSError(errno.E2BIG, f"{len(names)} names are too many to send")
     return names

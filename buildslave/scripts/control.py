@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,21 +86,25 @@ def stop(basedir: Path, reporter: Reporter) -> ExitCode:
     """Stop the slave with its commands and wait until it is gone. One that does not run is stopped already."""
     if not basedir.is_dir():
         raise CommandFailed(f"{basedir} is no directory")
-    pid_file = PidFile(basedir)
-    pid = pid_file.running()
-    if pid is None:
-        reporter.say(f"no buildslave is running in {basedir}")
-        return ExitCode.OK
+    with PidFile(basedir).watch() as alive:
+        pid = alive()
+        if pid is None:
+            reporter.say(f"no buildslave is running in {basedir}")
+        else:
+            _end(pid, alive)
+            reporter.say(f"the buildslave in {basedir} is stopped (pid {pid})")
+    return ExitCode.OK
+
+
+def _end(pid: int, alive: Callable[[], int | None]) -> None:
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
-        return ExitCode.OK
+        return
     except PermissionError:
         raise CommandFailed(f"the buildslave (pid {pid}) belongs to another user") from None
     deadline = time.monotonic() + STOP_SECONDS
-    while pid_file.running() == pid:
+    while alive() is not None:
         if time.monotonic() > deadline:
             raise CommandFailed(f"the buildslave (pid {pid}) has not ended after {STOP_SECONDS:.0f} s")
         time.sleep(0.05)
-    reporter.say(f"the buildslave in {basedir} is stopped (pid {pid})")
-    return ExitCode.OK

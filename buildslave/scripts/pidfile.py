@@ -5,6 +5,8 @@ by `twistd` holds no lock: its number counts if a process of that number is aliv
 """
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PID_FILE = "twistd.pid"
@@ -27,15 +29,22 @@ class PidFile:
 
     def running(self) -> int | None:
         """The number of the slave that runs here, None if none does, whatever the file says."""
+        with self.watch() as alive:
+            return alive()
+
+    @contextmanager
+    def watch(self) -> Iterator[Callable[[], int | None]]:
+        """Gives a question: the number of the slave that ran here when the watch began, None once its process is gone.
+
+        The file is kept open, so that the answer is right even after the slave has removed it.
+        """
         try:
             descriptor = os.open(self.path, os.O_RDWR)
         except OSError:
-            return None
+            yield lambda: None
+            return
         try:
-            number = _number(descriptor)
-            if not _lock(descriptor):
-                return number
-            return number if number is not None and _looks_like_a_slave(number) else None
+            yield lambda: _holder(descriptor)
         finally:
             os.close(descriptor)
 
@@ -59,13 +68,9 @@ class PidFile:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Remove the file, if it is ours."""
-        if self._descriptor is None:
-            return
-        if self._is_current(self._descriptor):
+        """Remove the file, if it is ours. The lock stays until the process has ended: who waits for that sees it."""
+        if self._descriptor is not None and self._is_current(self._descriptor):
             self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        self._descriptor = None
 
     def _is_current(self, descriptor: int) -> bool:
         """False if another process removed the file between our opening it and our locking it."""
@@ -73,6 +78,14 @@ class PidFile:
             return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
         except FileNotFoundError:
             return False
+
+
+def _holder(descriptor: int) -> int | None:
+    number = _number(descriptor)
+    if not _lock(descriptor):
+        return number
+    _unlock(descriptor)
+    return number if number is not None and _looks_like_a_slave(number) else None
 
 
 def _lock(descriptor: int) -> bool:
@@ -88,9 +101,16 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
+def _unlock(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 def _number(descriptor: int) -> int | None:
-    text = os.read(descriptor, 32).strip()
-    os.lseek(descriptor, 0, os.SEEK_SET)
+    text = os.pread(descriptor, 32, 0).strip()
     return int(text) if text.isdigit() and int(text) > 0 else None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.portal import IRealm, Portal
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import deferLater
 from twisted.spread import pb
 from zope.interface import implementer
@@ -173,8 +173,9 @@ class FakeMaster:
 
     async def close(self) -> None:
         self.drop()
-        if self._port is not None:
-            await self._port.stopListening()
+        port, self._port = self._port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
 
     def drop(self) -> None:
         if self.avatar is not None:

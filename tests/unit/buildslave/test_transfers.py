@@ -1,0 +1,129 @@
+"""Uploads and downloads: whole, by offset, over lost connections."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from .cases import SlaveCase
+
+CONTENT = os.urandom(3_000_000)
+
+
+class Transfers(SlaveCase):
+    def builder(self) -> Path:
+        path = self.basedir / "builder" / "build"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def parts(self) -> list[str]:
+        return [path.name for path in self.builder().iterdir() if path.name.endswith(".part")]
+
+
+class Uploads(Transfers):
+    async def upload(self, content: bytes = CONTENT, **args: Any) -> dict[str, Any]:
+        (self.builder() / "f").write_bytes(content)
+        (self.builder() / "f").chmod(0o640)
+        os.utime(self.builder() / "f", (1000, 2000))
+        return await self.master.run("1", "uploadFile", workdir="build", slavesrc="f", **args)
+
+    async def test_a_file_arrives_whole_with_its_mode_and_times(self) -> None:
+        outcome = await self.upload(keepstamp=True)
+        self.assertEqual(self.master.uploads["1"], CONTENT)
+        expected = {"size": len(CONTENT), "mode": 0o640, "mtime": 2000, "atime": 1000}
+        self.assertEqual((outcome["rc"], outcome["result"]), (0, expected))
+
+    async def test_it_goes_on_at_the_offset_after_a_lost_connection(self) -> None:
+        self.master.drop_upload_at = 1_000_000
+        outcome = await self.upload()
+        self.assertEqual((outcome["rc"], self.master.logins), (0, 2))
+        self.assertEqual(self.master.uploads["1"], CONTENT)
+        self.assertLess(sum(size for _, size in self.master.writes), len(CONTENT) + 2 * 8 * 64 * 1024)
+
+    async def test_a_master_that_lost_a_part_gets_it_again(self) -> None:
+        self.master.forget_upload_at, self.master.keep_of_upload = 1_500_000, 700_000
+        outcome = await self.upload()
+        self.assertEqual(outcome["rc"], 0)
+        self.assertEqual(self.master.uploads["1"], CONTENT)
+
+    async def test_an_empty_file_needs_no_call(self) -> None:
+        outcome = await self.upload(b"")
+        self.assertEqual((outcome["rc"], outcome["result"]["size"], self.master.writes), (0, 0, []))
+
+    async def test_blocks_are_as_small_as_asked_for(self) -> None:
+        await self.upload(b"x" * 5000, blocksize=1000)
+        self.assertEqual([size for _, size in self.master.writes], [1000] * 5)
+
+    async def test_more_than_maxsize_is_cut_and_told(self) -> None:
+        outcome = await self.upload(maxsize=100_000)
+        self.assertEqual(outcome["rc"], 1)
+        self.assertIn("maxsize", outcome["error"])
+        self.assertEqual(self.master.uploads["1"], CONTENT[:100_000])
+
+    async def test_a_missing_file_and_a_directory_are_errors(self) -> None:
+        self.builder()
+        missing = await self.master.run("1", "uploadFile", workdir="build", workersrc="none")
+        self.assertEqual(missing["rc"], 2)
+        directory = await self.master.run("2", "uploadFile", slavesrc="build")
+        self.assertEqual(directory["rc"], 1)
+
+
+class Downloads(Transfers):
+    async def download(self, content: bytes = CONTENT, **args: Any) -> dict[str, Any]:
+        self.master.downloads["1"] = content
+        return await self.master.run("1", "downloadFile", workdir="build", slavedest="f", **args)
+
+    def got(self) -> bytes:
+        self.assertEqual(self.parts(), [])
+        return (self.builder() / "f").read_bytes()
+
+    async def test_a_file_arrives_whole_with_its_mode(self) -> None:
+        outcome = await self.download(mode=0o751)
+        self.assertEqual((outcome["rc"], outcome["result"]), (0, {"size": len(CONTENT)}))
+        self.assertEqual(self.got(), CONTENT)
+        self.assertEqual((self.builder() / "f").stat().st_mode & 0o777, 0o751)
+
+    async def test_it_goes_on_at_the_offset_after_a_lost_connection(self) -> None:
+        self.master.drop_read_at = 1_500_000
+        outcome = await self.download()
+        self.assertEqual((outcome["rc"], self.master.logins), (0, 2))
+        self.assertEqual(self.got(), CONTENT)
+        self.assertLess(len(self.master.reads), len(CONTENT) // (64 * 1024) + 40)
+
+    async def test_short_answers_leave_no_gap(self) -> None:
+        self.master.short_reads = True
+        await self.download(CONTENT[:700_000])
+        self.assertEqual(self.got(), CONTENT[:700_000])
+
+    async def test_an_empty_file_is_made(self) -> None:
+        await self.download(b"")
+        self.assertEqual(self.got(), b"")
+
+    async def test_too_big_a_file_leaves_the_old_one(self) -> None:
+        (self.builder() / "f").write_bytes(b"old")
+        outcome = await self.download(maxsize=100_000)
+        self.assertEqual(outcome["rc"], 1)
+        self.assertEqual(self.got(), b"old")
+
+    async def test_a_file_of_exactly_maxsize_is_not_too_big(self) -> None:
+        self.assertEqual((await self.download(b"x" * 1000, maxsize=1000))["rc"], 0)
+
+    async def test_an_error_of_the_master_leaves_nothing(self) -> None:
+        await self.master.order("1", "downloadFile", workdir="build", slavedest="f")
+        outcome = await self.master.ended("1")
+        self.assertNotEqual(outcome["rc"], 0)
+        self.assertEqual(list(self.builder().iterdir()), [])
+        self.flushLoggedErrors()
+
+    async def test_interrupted_without_a_connection_it_leaves_nothing(self) -> None:
+        self.master.downloads["1"] = CONTENT * 20
+        await self.master.order("1", "downloadFile", workdir="build", slavedest="f")
+        await self.master.until(lambda: len(self.master.reads) > 3)
+        await self.master.close()
+        await deferLater(reactor, 0.1, lambda: None)
+        self.slave.commands.interrupt("1", "enough")
+        await self.master.until(lambda: self.parts() == [])
+        self.master.listen()
+        self.assertEqual((await self.master.ended("1"))["reason"], "interrupted")
