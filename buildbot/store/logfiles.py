@@ -14,17 +14,18 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 from urllib.parse import quote
 
 _RECORD = struct.Struct("<QQdIHH")  # offset, newlines before it, time, producer, channel, reserved
 _RUN_SECONDS = 0.1
 _RUN_BYTES = 1 << 18
 _SCAN_BYTES = 1 << 16
+_RUNS_AT_ONCE = 128
 STEP_ITSELF = 0
 
 
@@ -71,6 +72,40 @@ def _runs_of(data: bytes, size: int) -> list[Run]:
         for offset, newlines, written_at, producer, channel, _ in _RECORD.iter_unpack(data[:whole])
         if offset < size
     ]
+
+
+class _Runs(Sequence[Run]):
+    """The runs of an index that announce bytes before `size`, read as they are asked for: there may be millions."""
+
+    def __init__(self, index: int, size: int) -> None:
+        self._index = index
+        self._page = -1
+        self._runs: list[Run] = []
+        self._count = os.fstat(index).st_size // _RECORD.size
+        self._count = bisect_left(self, size, key=lambda run: run.offset)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> Run: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Run]: ...
+
+    def __getitem__(self, at: int | slice) -> Run | list[Run]:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(self._count))]
+        if at < 0:
+            at += self._count
+        if not 0 <= at < self._count:
+            raise IndexError(at)
+        page, place = divmod(at, _RUNS_AT_ONCE)
+        if page != self._page:
+            bytes_at_once = _RUNS_AT_ONCE * _RECORD.size
+            data = os.pread(self._index, bytes_at_once, page * bytes_at_once)
+            self._runs, self._page = _runs_of(data, 1 << 63), page
+        return self._runs[place]
 
 
 class LogFiles:
@@ -191,19 +226,21 @@ class LogReader:
     def __init__(self, path: Path) -> None:
         self._text = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._index_path = path.with_suffix(".idx")
+        self._index: int | None = None
         self.refresh()
 
     def refresh(self) -> None:
         self.size = os.fstat(self._text).st_size
-        try:
-            data = self._index_path.read_bytes()
-        except FileNotFoundError:
-            data = b""
-        self.runs = _runs_of(data, self.size) or [Run(0, 0, 0.0, STEP_ITSELF, Channel.STDOUT)]
-        self._offsets = [run.offset for run in self.runs]
+        if self._index is None and self._index_path.exists():
+            self._index = os.open(self._index_path, os.O_RDONLY | os.O_CLOEXEC)
+        runs: Sequence[Run] = () if self._index is None else _Runs(self._index, self.size)
+        self.runs = runs or (Run(0, 0, 0.0, STEP_ITSELF, Channel.STDOUT),)
 
     def close(self) -> None:
         os.close(self._text)
+        if self._index is not None:
+            os.close(self._index)
+            self._index = None
 
     def __enter__(self) -> LogReader:
         return self
@@ -217,10 +254,10 @@ class LogReader:
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[Run, bytes]]:
         """The range as pieces of at most 64 KiB, each with the run it belongs to."""
-        at = max(0, bisect_right(self._offsets, start) - 1)
+        at = max(0, bisect_right(self.runs, start, key=_offset_of) - 1)
         while at < len(self.runs) and start < end:
             run = self.runs[at]
-            stop = self._offsets[at + 1] if at + 1 < len(self.runs) else self.size
+            stop = self.runs[at + 1].offset if at + 1 < len(self.runs) else self.size
             while start < min(stop, end):
                 data = self.raw(start, min(stop, end, start + _SCAN_BYTES))
                 if not data:
@@ -263,7 +300,7 @@ class LogReader:
 
     def line_at(self, offset: int) -> int:
         """The number of the line that holds this byte."""
-        at = max(0, bisect_right(self._offsets, offset) - 1)
+        at = max(0, bisect_right(self.runs, offset, key=_offset_of) - 1)
         return self.runs[at].newlines + _count_newlines(self._text, self.runs[at].offset, offset)
 
     def lines(self, first: int, count: int, most_bytes: int = 1 << 18, longest: int = 1 << 14) -> list[Line]:
@@ -305,6 +342,10 @@ class LogReader:
                 return
         if (pieces or room != longest) and done < count:
             yield Line(number, tuple(pieces), since, room < 0)
+
+
+def _offset_of(run: Run) -> int:
+    return run.offset
 
 
 def _count_newlines(descriptor: int, start: int, end: int) -> int:
