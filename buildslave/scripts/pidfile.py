@@ -5,11 +5,14 @@ by `twistd` holds no lock: its number counts if a process of that number is aliv
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 PID_FILE = "twistd.pid"
+LOOKS = 10
+LOOK_SECONDS = 0.02
 
 
 class AlreadyRunning(Exception):
@@ -52,7 +55,7 @@ class PidFile:
         """Lock the file and write our number. Raises AlreadyRunning."""
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            if not _lock(descriptor):
+            if not _lock_patiently(descriptor):
                 number = _number(descriptor)
                 os.close(descriptor)
                 raise AlreadyRunning(number)
@@ -99,6 +102,15 @@ def _lock(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _lock_patiently(descriptor: int) -> bool:
+    """As `_lock`; somebody who only looks who runs here holds the lock for a moment."""
+    for _ in range(LOOKS):
+        if _lock(descriptor):
+            return True
+        time.sleep(LOOK_SECONDS)
+    return False
 
 
 def _unlock(descriptor: int) -> None:
