@@ -2,14 +2,23 @@
 
 import tempfile
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from buildslave.bot import BuildSlave
+from buildslave.commands.trees import remove_tree
 
 from .fake_master import FakeMaster
+
+
+def temporary_directory(case: SynchronousTestCase) -> Path:
+    """An empty directory that is gone after the test, whatever is in it then."""
+    path = Path(tempfile.mkdtemp(prefix="slave-"))
+    case.addCleanup(remove_tree, str(path), Event())
+    return path
 
 
 class SlaveCase(TestCase):
@@ -18,8 +27,7 @@ class SlaveCase(TestCase):
     timeout = 60
 
     def setUp(self) -> Any:
-        self.basedir = Path(tempfile.mkdtemp(prefix="slave-"))
-        self.addCleanup(self._remove)
+        self.basedir = temporary_directory(self)
         self.master = FakeMaster()
         self.master.listen()
         self.stops = 0
@@ -34,13 +42,6 @@ class SlaveCase(TestCase):
 
     def _stopped(self) -> None:
         self.stops += 1
-
-    def _remove(self) -> None:
-        from threading import Event
-
-        from buildslave.commands.trees import remove_tree
-
-        remove_tree(str(self.basedir), Event())
 
     def tearDown(self) -> Any:
         return Deferred.fromCoroutine(self._tear_down())

@@ -18,7 +18,7 @@ from buildslave import connection as connection_module
 from buildslave.connection import Connection
 from buildslave.shutdown import LOOK_SECONDS, Shutdown
 
-from .cases import SlaveCase
+from .cases import SlaveCase, temporary_directory
 from .fake_master import FakeMaster
 
 
@@ -224,10 +224,7 @@ class Graceful(SlaveCase):
 
 class ShutdownFile(SynchronousTestCase):
     def test_only_a_new_touch_counts(self) -> None:
-        import tempfile
-        from pathlib import Path
-
-        basedir = Path(tempfile.mkdtemp(prefix="slave-"))
+        basedir = temporary_directory(self)
         (basedir / "shutdown.stamp").touch()
         asked: list[None] = []
         clock = Clock()

@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-import tempfile
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -16,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildslave.commands.trees import Stopped, copy_tree, remove_tree
 
-from .cases import SlaveCase
+from .cases import SlaveCase, temporary_directory
 
 
 class Files(SlaveCase):
@@ -121,7 +120,7 @@ class BuilderList(SlaveCase):
 
 class Trees(SynchronousTestCase):
     def setUp(self) -> None:
-        self.top = tempfile.mkdtemp(prefix="tree-")
+        self.top = str(temporary_directory(self))
 
     def test_a_protected_tree_is_removed_by_an_ordinary_user(self) -> None:
         """As root nothing is protected, so another user tries."""
@@ -150,7 +149,7 @@ class Trees(SynchronousTestCase):
         self.assertEqual((done.returncode, done.stderr), (0, b""))
 
     def test_links_are_not_followed(self) -> None:
-        outside = tempfile.mkdtemp(prefix="outside-")
+        outside = str(temporary_directory(self))
         Path(outside, "precious").touch()
         os.symlink(outside, os.path.join(self.top, "link"))
         remove_tree(self.top, Event())

@@ -1,8 +1,6 @@
 """Decisions without processes: paths, command lines, environments, hosts, limits, facts."""
 
 import os
-import tempfile
-from pathlib import Path
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,10 +15,12 @@ from buildslave.facts import describe, os_release
 from buildslave.leftovers import leftover_directories
 from buildslave.paths import builder_directory, confined, confined_target
 
+from .cases import temporary_directory
+
 
 class Paths(SynchronousTestCase):
     def setUp(self) -> None:
-        self.top = Path(tempfile.mkdtemp(prefix="slave-"))
+        self.top = temporary_directory(self)
         self.basedir = self.top / "slave"
         self.builddir = self.basedir / "b"
         self.builddir.mkdir(parents=True)
@@ -178,7 +178,7 @@ class LimitRules(SynchronousTestCase):
 
 class Facts(SynchronousTestCase):
     def test_info_files_and_the_machine_are_described(self) -> None:
-        basedir = Path(tempfile.mkdtemp(prefix="slave-"))
+        basedir = temporary_directory(self)
         (basedir / "info" / "sub").mkdir(parents=True)
         (basedir / "info" / "admin").write_bytes(b"me \xff\n")
         (basedir / "info" / "basedir").write_text("not the true one")
@@ -188,7 +188,7 @@ class Facts(SynchronousTestCase):
         self.assertNotIn("sub", told)
 
     def test_os_release_is_read(self) -> None:
-        path = Path(tempfile.mkdtemp(prefix="slave-")) / "os-release"
+        path = temporary_directory(self) / "os-release"
         path.write_text('# c\nID=debian\nVERSION_ID="12"\n')
         self.assertEqual(os_release(path), {"os_id": "debian", "os_version_id": "12"})
         self.assertEqual(os_release(path.with_name("none")), {})

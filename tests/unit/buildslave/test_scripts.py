@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildslave.scripts.pidfile import AlreadyRunning, PidFile
 from buildslave.scripts.tac import upgraded_tac
 
+from .cases import temporary_directory
 from .test_shell import alive
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,7 +38,7 @@ s.setServiceParent(application)
 
 class ScriptCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.top = Path(tempfile.mkdtemp(prefix="slave-"))
+        self.top = temporary_directory(self)
         self.basedir = self.top / "slave"
         self.addCleanup(self.buildslave, "stop", "-q", str(self.basedir))
 
@@ -214,7 +214,7 @@ class StartingAndStopping(ScriptCase):
 
 class PidFiles(SynchronousTestCase):
     def setUp(self) -> None:
-        self.basedir = Path(tempfile.mkdtemp(prefix="slave-"))
+        self.basedir = temporary_directory(self)
 
     def test_a_second_one_is_refused_while_the_first_lives(self) -> None:
         first, second = PidFile(self.basedir), PidFile(self.basedir)
