@@ -6,7 +6,19 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from buildbot.model import Build, BuilderID, BuildID, BuildRequestID, Change, Event, EventKind, Result, SlaveID, Step
+from buildbot.model import (
+    Build,
+    BuilderID,
+    BuildID,
+    BuildRequestID,
+    Change,
+    Event,
+    EventID,
+    EventKind,
+    Result,
+    SlaveID,
+    Step,
+)
 from buildbot.store import builds, changes, steps
 from buildbot.store.store import Queries
 
@@ -25,7 +37,7 @@ def last_config(store: Queries) -> tuple[EventKind, float, str] | None:
     def make(kind: str, at: float, detail: str) -> tuple[EventKind, float, str]:
         if kind == EventKind.CONFIG_LOADED:
             return EventKind.CONFIG_LOADED, at, ""
-        event = Event(0, at, EventKind.CONFIG_REFUSED, None, json.loads(detail))  # type: ignore[arg-type]
+        event = Event(EventID(0), at, EventKind.CONFIG_REFUSED, None, json.loads(detail))
         return EventKind.CONFIG_REFUSED, at, problem_text(event)
 
     return store.first(
@@ -51,14 +63,12 @@ class BuildFilter(NamedTuple):
 
     branches: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
-    committers: tuple[str, ...] = ()
-    failures_only: bool = False
+    committers: tuple[str, ...] = ()  # parts of their names
 
     def sql(self) -> tuple[str, list[object]]:
         """A condition on the build `b`, and its arguments."""
-        where, args = "", []  # type: tuple[str, list[object]]
-        if self.failures_only:
-            where += " AND b.result IN (2, 4)"
+        where = ""
+        args: list[object] = []
         stamps = (
             "FROM build_requests_of_builds AS m JOIN build_requests AS r ON r.id = m.request_id "
             "JOIN buildset_source_stamps AS bs ON bs.buildset_id = r.buildset_id "
@@ -74,8 +84,8 @@ class BuildFilter(NamedTuple):
         if self.committers:
             where += (
                 f" AND EXISTS (SELECT 1 {stamps} JOIN source_stamp_changes AS sc "
-                "ON sc.source_stamp_id = bs.source_stamp_id JOIN changes AS c ON c.id = sc.change_id, json_each(?) AS w "
-                "WHERE m.build_id = b.id AND (instr(lower(c.author), w.value) "
+                "ON sc.source_stamp_id = bs.source_stamp_id JOIN changes AS c ON c.id = sc.change_id, "
+                "json_each(?) AS w WHERE m.build_id = b.id AND (instr(lower(c.author), w.value) "
                 "OR instr(lower(coalesce(c.committer, '')), w.value)))"
             )
             args.append(json.dumps([name.lower() for name in self.committers]))
@@ -231,7 +241,8 @@ def builds_of_builder(store: Queries, builder: BuilderID, before: int | None, li
 
 def builds_of_slave(store: Queries, slave: SlaveID, before: int | None, limit: int) -> list[RecentBuild]:
     top = (1 << 62) if before is None else before
-    return store.all(_recent, f"{_RECENT} WHERE b.slave_id = ? AND b.id < ? ORDER BY b.id DESC LIMIT ?", slave, top, limit)
+    sql = f"{_RECENT} WHERE b.slave_id = ? AND b.id < ? ORDER BY b.id DESC LIMIT ?"
+    return store.all(_recent, sql, slave, top, limit)
 
 
 def newest_builds(store: Queries, limit: int) -> list[RecentBuild]:
@@ -278,17 +289,19 @@ class BuildOfChange(NamedTuple):
 
 
 def builds_of_change(store: Queries, change: int, limit: int = 200) -> list[BuildOfChange]:
-    def make(scheduler: str | None, builder: str, number: int | None, result: int | None, *rest: object) -> BuildOfChange:
-        started, request, submitted = rest
-        return BuildOfChange(
-            scheduler,
-            builder,
-            number,
-            None if result is None else Result(result),
-            started,  # type: ignore[arg-type]
-            None if request is None else Result(request),  # type: ignore[call-overload]
-            submitted,  # type: ignore[arg-type]
-        )
+    """What every builder that was asked did with a change."""
+
+    def make(
+        scheduler: str | None,
+        builder: str,
+        number: int | None,
+        result: int | None,
+        started_at: float | None,
+        request_result: int | None,
+        submitted_at: float,
+    ) -> BuildOfChange:
+        results = [None if code is None else Result(code) for code in (result, request_result)]
+        return BuildOfChange(scheduler, builder, number, results[0], started_at, results[1], submitted_at)
 
     return store.all(
         make,
@@ -316,4 +329,29 @@ def size(store: Queries) -> Size:
         "SELECT (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size), "
         "(SELECT coalesce(max(id), 0) FROM changes), (SELECT coalesce(max(id), 0) FROM builds), "
         "(SELECT coalesce(max(id), 0) FROM events)",
+    )
+
+
+def told_between(
+    store: Queries, kinds: Sequence[EventKind], since: float, until: float, limit: int
+) -> list[tuple[Event, str | None]]:
+    """Events of these kinds, newest first, with the name of the slave that each is about."""
+
+    def make(
+        slave: str | None, id: int, at: float, kind: str, subject: int | None, detail: str
+    ) -> tuple[Event, str | None]:
+        return Event(EventID(id), at, EventKind(kind), subject, json.loads(detail)), slave
+
+    return store.all(
+        make,
+        "SELECT CASE WHEN e.kind IN (?, ?) THEN (SELECT name FROM slaves WHERE id = e.subject_id) END, "
+        "e.id, e.happened_at, e.kind, e.subject_id, e.detail FROM events AS e "
+        "WHERE e.happened_at BETWEEN ? AND ? AND e.kind IN (SELECT value FROM json_each(?)) "
+        "ORDER BY e.happened_at DESC LIMIT ?",
+        EventKind.SLAVE_CONNECTED,
+        EventKind.SLAVE_LOST,
+        since,
+        until,
+        json.dumps([str(kind) for kind in kinds]),
+        limit,
     )

@@ -37,6 +37,13 @@ def clock(at: float) -> Markup:
     return _tag(at, local(at).strftime("%H:%M:%S"))
 
 
+def minute(at: float, text: str) -> Markup:
+    """A short label of the time axis; as few bytes as can be."""
+    return Markup('<time datetime="{}Z">{}</time>').format(
+        datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%dT%H:%M"), text
+    )
+
+
 def ago(at: float | None, now: float) -> Markup:
     """How long since then; the exact time is one hover away."""
     if at is None:
@@ -104,6 +111,12 @@ def first_line(text: str, most: int = 80) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def person(author: str) -> str:
+    """A name without its mail address."""
+    name = author.partition("<")[0].strip().strip('"')
+    return name or author.strip("<> ").partition("@")[0]
+
+
 def web_link(address: str) -> str:
     """An address that may stand in a link: http, https or one of ours; anything else gives nothing."""
     return address if address.startswith(("http://", "https://")) or urls.is_local(address) else ""
@@ -123,12 +136,14 @@ def make_environment(own_templates: Path | None = None) -> Environment:
     filters: dict[str, Any] = {
         "when": when,
         "clock": clock,
+        "minute": minute,
         "ago": ago,
         "duration": duration,
         "size": size,
         "result_class": result_class,
         "result_text": result_text,
         "short": short,
+        "person": person,
         "first_line": first_line,
         "web_link": web_link,
     }

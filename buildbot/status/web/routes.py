@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from buildbot.status.web import home_page
+from buildbot.status.web import (
+    about_page,
+    builder_page,
+    builders_page,
+    changes_page,
+    home_page,
+    slaves_page,
+    waterfall_page,
+)
 from buildbot.status.web.pages import Route
 
-ROUTES: tuple[Route, ...] = (*home_page.ROUTES,)
+ROUTES: tuple[Route, ...] = (
+    *home_page.ROUTES,
+    *waterfall_page.ROUTES,
+    *builders_page.ROUTES,
+    *builder_page.ROUTES,
+    *slaves_page.ROUTES,
+    *changes_page.ROUTES,
+    *about_page.ROUTES,
+)

@@ -1,0 +1,67 @@
+"""What runs here: versions, the configuration's state, the store's size, and where else to look."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import jinja2
+import twisted
+
+from buildbot.model import Cursor, EventKind
+from buildbot.status.web.asked import Asked
+from buildbot.status.web.pages import Master, Page, View
+from buildbot.store import actions, events, pages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AboutView(View):
+    versions: tuple[tuple[str, str], ...]
+    config_loaded_at: float | None
+    config_refused_at: float | None
+    config_problem: str
+    config_warnings: tuple[str, ...]
+    running_since: float | None
+    size: pages.Size
+    schema: int
+    receivers: tuple[Cursor, ...]
+
+
+def about(asked: Asked, master: Master) -> View:
+    store = master.store
+    newest = pages.last_config(store)
+    refused = newest is not None and newest[0] is EventKind.CONFIG_REFUSED
+    run = actions.last_run(store)
+    own = master.config.www.options.get("versions", ()) if master.config.www is not None else ()
+    return AboutView(
+        title="About",
+        versions=(*_versions(), *((str(name), str(number)) for name, number in own)),
+        config_loaded_at=None if newest is None or refused else newest[1],
+        config_refused_at=newest[1] if newest is not None and refused else None,
+        config_problem=newest[2] if newest is not None else "",
+        config_warnings=tuple(str(warning) for warning in master.config.warnings[:50]),
+        running_since=None if run is None else run.started_at,
+        size=pages.size(store),
+        schema=store.schema_version,
+        receivers=tuple(events.cursors(store)),
+    )
+
+
+def _versions() -> tuple[tuple[str, str], ...]:
+    try:
+        own = version("buildbot-oneoh")
+    except PackageNotFoundError:
+        own = "unknown (run from a source tree)"
+    return (
+        ("Buildbot", own),
+        ("Twisted", twisted.__version__),
+        ("Jinja2", jinja2.__version__),
+        ("SQLite", sqlite3.sqlite_version),
+        ("Python", platform.python_version()),
+        ("Platform", platform.platform()),
+    )
+
+
+ROUTES = (Page("/about", "about.html", about),)

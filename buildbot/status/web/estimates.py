@@ -1,0 +1,26 @@
+"""When a running build may end, from how long the last ones of its builder took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from buildbot.model import Build, Result
+
+_TELLING = (Result.SUCCESS, Result.WARNINGS)
+_LESS_TELLING = (*_TELLING, Result.FAILURE)
+
+
+def usual_seconds(finished: Sequence[Build]) -> float | None:
+    """The middle of the last builds' durations; of failed ones only when none was good. None: nobody knows."""
+    for results in (_TELLING, _LESS_TELLING):
+        took = [b.complete_at - b.started_at for b in finished if b.complete_at is not None and b.result in results]
+        if took:
+            return median(took)
+    return None
+
+
+def ends_at(build: Build, finished: Sequence[Build]) -> float | None:
+    """About when the build will end, by the last ones; it may have passed."""
+    usual = usual_seconds(finished)
+    return None if usual is None else build.started_at + usual
