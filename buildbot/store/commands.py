@@ -8,10 +8,10 @@ from typing import Any
 from buildbot.model import CommandID, CommandState, RemoteCommandRow, StepID
 from buildbot.store.store import Queries, Store
 
-_COLUMNS = "id, step_id, ordinal, name, args, state, incarnation, ordered_at, finished_at, outcome"
+COLUMNS = "id, step_id, ordinal, name, args, state, incarnation, ordered_at, finished_at, outcome"
 
 
-def _row(
+def row(
     id: int,
     step_id: int,
     ordinal: int,
@@ -91,8 +91,8 @@ def lose(store: Store, id: CommandID, now: float) -> bool:
 
 
 def get(store: Queries, id: CommandID) -> RemoteCommandRow | None:
-    return store.first(_row, f"SELECT {_COLUMNS} FROM commands WHERE id = ?", id)
+    return store.first(row, f"SELECT {COLUMNS} FROM commands WHERE id = ?", id)
 
 
 def of_step(store: Queries, step: StepID) -> list[RemoteCommandRow]:
-    return store.all(_row, f"SELECT {_COLUMNS} FROM commands WHERE step_id = ? ORDER BY ordinal", step)
+    return store.all(row, f"SELECT {COLUMNS} FROM commands WHERE step_id = ? ORDER BY ordinal", step)

@@ -1,22 +1,23 @@
 """Which bytes of a file does a request want, and how do they get to a client no faster than it reads them?
 
-`byte_range` reads the Range header (RFC 9110, section 14: one range or a suffix; several at once are answered with the
-whole, as the RFC allows). `Sender` is a push producer: it writes a chunk a step, stops while the connection is full, and
-ends when the client goes away.
+`byte_range` reads the Range header (RFC 9110, section 14: one range or a suffix; several at once are answered with
+the whole, as the RFC allows). `Sender` is a push producer: it writes a few chunks a turn of the reactor, stops while
+the connection is full, and ends when the client goes away or reads nothing for ten minutes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.web.http import NOT_MODIFIED, PARTIAL_CONTENT, REQUESTED_RANGE_NOT_SATISFIABLE
 from twisted.web.server import Request
 from zope.interface import implementer
 
 CHUNK_BYTES = 64 * 1024
+STUCK_SECONDS = 600.0
 _CHUNKS_A_TURN = 4
 _ONE_RANGE = re.compile(r"bytes *= *(\d{0,19}) *- *(\d{0,19}) *", re.IGNORECASE)
 
@@ -53,28 +54,32 @@ def byte_range(header: str, size: int) -> Span | None:
 
 def wanted(request: Request, size: int, etag: str) -> Span | None:
     """Set status and headers for `size` bytes that `etag` names. None: there is nothing to send."""
-    whole = Span(0, size)
     request.setHeader(b"accept-ranges", b"bytes")
     request.setHeader(b"etag", etag.encode())
     if _names(request, b"if-none-match", etag):
         request.setResponseCode(NOT_MODIFIED)
         return None
-    span: Span | None = whole
-    header = request.getHeader(b"range")
-    validator = request.getHeader(b"if-range")
-    if header is not None and (validator is None or validator.strip() == etag.encode()):
-        try:
-            span = byte_range(header.decode("latin-1"), size) or whole
-        except Unsatisfiable:
-            request.setResponseCode(REQUESTED_RANGE_NOT_SATISFIABLE)
-            request.setHeader(b"content-range", b"bytes */%d" % size)
-            request.setHeader(b"content-length", b"0")
-            return None
-        if span != whole or byte_range(header.decode("latin-1"), size) is not None:
-            request.setResponseCode(PARTIAL_CONTENT)
-            request.setHeader(b"content-range", b"bytes %d-%d/%d" % (span.start, span.end - 1, size))
+    try:
+        part = _asked_range(request, size, etag)
+    except Unsatisfiable:
+        request.setResponseCode(REQUESTED_RANGE_NOT_SATISFIABLE)
+        request.setHeader(b"content-range", b"bytes */%d" % size)
+        request.setHeader(b"content-length", b"0")
+        return None
+    span = part or Span(0, size)
+    if part is not None:
+        request.setResponseCode(PARTIAL_CONTENT)
+        request.setHeader(b"content-range", b"bytes %d-%d/%d" % (span.start, span.end - 1, size))
     request.setHeader(b"content-length", b"%d" % (span.end - span.start))
     return span
+
+
+def _asked_range(request: Request, size: int, etag: str) -> Span | None:
+    """If-Range says: a part only of what I have already, else the whole."""
+    header, validator = request.getHeader(b"range"), request.getHeader(b"if-range")
+    if header is None or (validator is not None and validator.strip() != etag.encode()):
+        return None
+    return byte_range(header.decode("latin-1"), size)
 
 
 def _names(request: Request, header: bytes, etag: str) -> bool:
@@ -113,17 +118,22 @@ class Sender:
         self._paused = False
         self._waiting = False
         self._over = False
+        self._giving_up: IDelayedCall | None = None
 
     def start(self) -> None:
-        self._request.notifyFinish().addErrback(lambda _: self.stopProducing())
+        _gone = self._request.notifyFinish().addErrback(lambda _: self.stopProducing())
         self._request.registerProducer(self, True)
         self._turn()
 
     def pauseProducing(self) -> None:
         self._paused = True
+        self._stop_waiting()
+        if not self._over:
+            self._giving_up = self._clock.callLater(STUCK_SECONDS, self._give_up)
 
     def resumeProducing(self) -> None:
         self._paused = False
+        self._stop_waiting()
         self._next_turn()
 
     def stopProducing(self) -> None:
@@ -155,4 +165,15 @@ class Sender:
     def _end(self) -> None:
         if not self._over:
             self._over = True
+            self._stop_waiting()
             self._done()
+
+    def _stop_waiting(self) -> None:
+        if self._giving_up is not None and self._giving_up.active():
+            self._giving_up.cancel()
+
+    def _give_up(self) -> None:
+        transport: Any = self._request.transport
+        self._end()
+        if transport is not None:
+            transport.abortConnection()

@@ -56,18 +56,19 @@ def window(reader: LogReader, first: int, count: int, most_bytes: int = WINDOW_B
     first = min(max(first, 0), max(0, total - 1))
     start = reader.offset_of_line(first)
     lines = reader.lines(first, count, most_bytes, LONGEST_LINE)
-    return Window(first, lines, total, reader.size, _after(reader, first + len(lines)), _pen_at(reader, start))
+    after, _ = goes_on_at(reader, first + len(lines))
+    return Window(first, lines, total, reader.size, after, pen_at(reader, start))
 
 
-def _after(reader: LogReader, number: int) -> int:
-    """Where line `number` begins; when the log ends in an unfinished line before it, where that one begins."""
+def goes_on_at(reader: LogReader, number: int) -> tuple[int, int]:
+    """Offset and number of the line after those shown, `number`; of the last one shown if it is unfinished."""
     offset = reader.offset_of_line(number)
     if number and offset == reader.size and reader.raw(offset - 1, offset) not in (b"\n", b""):
-        return reader.offset_of_line(number - 1)
-    return offset
+        return reader.offset_of_line(number - 1), number - 1
+    return offset, number
 
 
-def _pen_at(reader: LogReader, start: int) -> ansi.Style:
+def pen_at(reader: LogReader, start: int) -> ansi.Style:
     """The colours that the text before a window has left on, as far as a short look back can tell."""
     text = reader.raw(max(0, start - _PEN_BYTES), start)
     style = ansi.PLAIN

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from buildbot.config.master import Config
 from buildbot.model import BuildID, BuildRequestID, BuildsetID
 from buildbot.status.web.asked import Asked, User
+from buildbot.status.web.streams import Streams
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.store import Store
 
@@ -73,6 +74,7 @@ class Master:
     log_files: LogFiles
     config: Config  # the one in force
     control: Control
+    streams: Streams
 
 
 Seen = View | Redirect

@@ -25,6 +25,7 @@ from buildbot.status.web.pages import Control, Master, Route, Routes
 from buildbot.status.web.routes import ROUTES
 from buildbot.status.web.sessions import SESSION_SECONDS, Guesses, Sessions
 from buildbot.status.web.static_files import StaticFiles
+from buildbot.status.web.streams import Streams
 from buildbot.store import pages as page_queries
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.store import Store
@@ -89,8 +90,11 @@ class WebSite:
         www = config().www
         options = www.options if www is not None else {}
         own_templates = basedir / str(options.get("custom_templates_dir") or "templates")
+        self.streams = Streams(store, control.progress, reactor)
         self._answers = Answers(
-            master=lambda: Master(store=store, log_files=log_files, config=config(), control=control),
+            master=lambda: Master(
+                store=store, log_files=log_files, config=config(), control=control, streams=self.streams
+            ),
             routes=Routes(routes),
             environment=make_environment(own_templates if own_templates.is_dir() else None),
             static=StaticFiles(),
@@ -127,6 +131,7 @@ class WebSite:
     async def stop(self) -> None:
         if self._heard in self._store.event_listeners:
             self._store.event_listeners.remove(self._heard)
+        self.streams.close()
         await self._close()
 
     async def _listen(self) -> None:
