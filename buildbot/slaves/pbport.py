@@ -44,12 +44,6 @@ class CannotListen(Exception):
     """A Perspective Broker port cannot be opened; the text says which and why."""
 
 
-def endpoint_string(port: int | str) -> str:
-    """The endpoint string of a port as configurations write it: 9989, "9989" and "tcp:9989" are the same port."""
-    text = str(port).strip()
-    return f"tcp:{text}" if text.isdecimal() else text
-
-
 class _User(NamedTuple):
     password: bytes
     make_avatar: MakeAvatar
@@ -96,12 +90,11 @@ class PBPorts:
         self._random_bytes = random_bytes
         self._ports: dict[str, _Port] = {}
 
-    def register(self, port: int | str, username: str, password: str, make_avatar: MakeAvatar) -> Registration:
+    def register(self, endpoint: str, username: str, password: str, make_avatar: MakeAvatar) -> Registration:
         """Let `username` log in on this endpoint; the port opens when it is not open yet (see `ready`).
 
         `make_avatar(mind, broker)` is called at each login. Raises NameInUse, and ValueError for a bad endpoint string.
         """
-        endpoint = endpoint_string(port)
         if endpoint not in self._ports:
             factory = LoginFactory(self._clock, self._random_bytes)
             self._ports[endpoint] = _Port(self._reactor, self._clock, endpoint, factory)
@@ -119,9 +112,9 @@ class PBPorts:
             if port.problem is not None:
                 raise CannotListen(f"cannot listen on {port.endpoint}: {port.problem}")
 
-    def addresses(self, port: int | str) -> tuple[IAddress, ...]:
+    def addresses(self, endpoint: str) -> tuple[IAddress, ...]:
         """Where the port listens now; it tells the number that port 0 got."""
-        there = self._ports.get(endpoint_string(port))
+        there = self._ports.get(endpoint)
         return () if there is None or there.listening is None else (there.listening.getHost(),)
 
     async def stop(self) -> None:

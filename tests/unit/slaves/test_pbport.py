@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from buildbot.slaves.bridge import NoAnswer, bridge, call_remote
 from buildbot.slaves.guard import FewLines, GuardedBroker
-from buildbot.slaves.pbport import CannotListen, NameInUse, PBPorts, Registration, endpoint_string
+from buildbot.slaves.pbport import CannotListen, NameInUse, PBPorts, Registration
 
 ANY_PORT = "tcp:0:interface=127.0.0.1"
 
@@ -341,11 +341,6 @@ class PortTests(PortCase):
             await others.ready()
         self.assertIn(str(number), str(caught.exception))
         await others.stop()
-
-    def test_ways_to_write_a_port(self) -> None:
-        for port in (9989, "9989", " 9989 ", "tcp:9989"):
-            self.assertEqual(endpoint_string(port), "tcp:9989")
-        self.assertEqual(endpoint_string("ssl:9989:privateKey=k.pem"), "ssl:9989:privateKey=k.pem")
 
 
 class FewLinesTests(SynchronousTestCase):
