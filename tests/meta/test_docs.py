@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 import click
-import pytest
 
 from buildbot.config.keys import KEYS, SAME
-from buildbot.scripts import runner as master_commands
 from buildslave.scripts.runner import make_parser
 from tests.tools import ROOT
 
@@ -35,15 +34,18 @@ def slave_words() -> Iterator[tuple[str, str]]:
                     yield from ((name, text) for text in option.option_strings if text.startswith("--"))
 
 
-def master_group() -> click.Group:
-    (group,) = {value for value in vars(master_commands).values() if isinstance(value, click.Group)}
-    return group
+def master_commands() -> Mapping[str, click.Command]:
+    try:
+        runner = importlib.import_module("buildbot.scripts.runner")
+    except ModuleNotFoundError:
+        return {}  # test_the_masters_commands_are_all_there fails for it
+    (group,) = {value for value in vars(runner).values() if isinstance(value, click.Group)}
+    return group.commands
 
 
 def master_words() -> Iterator[tuple[str, str]]:
     """(subcommand, itself or a long option of it) of `buildbot`."""
-    commands: Mapping[str, click.Command] = master_group().commands
-    for name, command in commands.items():
+    for name, command in master_commands().items():
         if command.hidden:
             continue
         yield name, name
@@ -51,24 +53,25 @@ def master_words() -> Iterator[tuple[str, str]]:
             yield from ((name, text) for text in parameter.opts if text.startswith("--"))
 
 
-@pytest.mark.parametrize(("command", "word"), sorted(set(slave_words())))
-def test_the_slaves_command_line_is_in_the_manual(command: str, word: str) -> None:
-    assert says(manual(), word) or word == "--help"
+def unsaid(words: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    return {(command, word) for command, word in words if word != "--help" and not says(manual(), word)}
 
 
-@pytest.mark.parametrize(("command", "word"), sorted(set(master_words())))
-def test_the_masters_command_line_is_in_the_manual(command: str, word: str) -> None:
-    assert says(manual(), word) or word == "--help"
+def test_the_slaves_command_line_is_in_the_manual() -> None:
+    assert unsaid(slave_words()) == set()
+
+
+def test_the_masters_command_line_is_in_the_manual() -> None:
+    assert unsaid(master_words()) == set()
 
 
 def test_the_masters_commands_are_all_there() -> None:
     promised = "create-master upgrade-master start stop restart reconfig checkconfig sendchange statuslog quickstart"
-    assert set(promised.split()) <= set(master_group().commands)
+    assert set(promised.split()) - set(master_commands()) == set()
 
 
-@pytest.mark.parametrize("key", sorted({*KEYS, *SAME}))
-def test_every_key_of_the_configuration_is_in_the_manual(key: str) -> None:
-    assert says(manual(), key)
+def test_every_key_of_the_configuration_is_in_the_manual() -> None:
+    assert {key for key in {*KEYS, *SAME} if not says(manual(), key)} == set()
 
 
 def test_a_word_that_only_begins_alike_does_not_count() -> None:

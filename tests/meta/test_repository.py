@@ -18,6 +18,7 @@ import pytest
 from tests.tools import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SQL = re.compile(r"\s*(SELECT|INSERT( OR \w+)? INTO|UPDATE \w+ SET|DELETE FROM|CREATE \w+|PRAGMA)\s")
 LONGEST_MODULE = 500
 LONGEST_TEST = 700
 
@@ -54,6 +55,13 @@ def imports(path: Path) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield node.module
+
+
+def statements(path: Path) -> Iterator[str]:
+    """Every SQL statement that stands in the file as a string."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.match(node.value):
+            yield node.value.strip()
 
 
 class TestSizes:
@@ -130,10 +138,11 @@ class TestWhoImportsWhat:
             assert not foreign, name(path)
 
     def test_sql_stays_in_the_store(self) -> None:
-        outside = [
-            name(path) for path in modules("buildbot") if "store" not in path.parts and "sqlite3" in imports(path)
-        ]
-        assert not outside
+        outside = [path for path in modules("buildbot") if "store" not in path.parts]
+        assert not {f"{name(path)}: {text[:60]}" for path in outside for text in statements(path)}
+
+    def test_sql_is_recognised(self) -> None:
+        assert list(statements(ROOT / "buildbot" / "store" / "builds.py"))
 
     def test_what_is_imported_is_required(self) -> None:
         required = {re.split(r"[\[<>=~!]", line)[0].lower() for line in PROJECT["dependencies"]}
