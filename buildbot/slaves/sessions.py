@@ -1,0 +1,168 @@
+"""All slaves of the configuration: who may log in, who is here, and what happens when one comes or goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import CancelledError, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.spread import pb
+
+from buildbot.config.slave import BuildSlave
+from buildbot.model import SlaveID
+from buildbot.process.slaveport import CommandRefused, SlaveLost
+from buildbot.slaves.guard import GuardedBroker
+from buildbot.slaves.pbport import PBPorts, Registration
+from buildbot.slaves.session import NotOurDialect, SlaveSession
+from buildbot.store import Store, slaves
+
+
+class SlaveSessions:
+    """The connected slaves by name (`here`), and the registrations that let them in.
+
+    `lost(session, why)` is told when a session ends, before its commands are.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ports: PBPorts,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        lost: Callable[[SlaveSession, str], None],
+    ) -> None:
+        self.here: dict[str, SlaveSession] = {}
+        self._store = store
+        self._ports = ports
+        self._clock = clock
+        self._now = now
+        self._lost = lost
+        self._registered: dict[tuple[str, str], tuple[str, Registration]] = {}
+
+    def sync(self, endpoints: Sequence[str], wanted: Sequence[BuildSlave], ids: Mapping[str, SlaveID]) -> None:
+        """Let these slaves in, on these ports, and nobody else. Who is here and still wanted is left alone."""
+        passwords = {(endpoint, slave.name): slave.password for endpoint in endpoints for slave in wanted}
+        for key, (password, registration) in list(self._registered.items()):
+            if passwords.get(key) != password:
+                del self._registered[key]
+                registration.unregister()
+        for (endpoint, name), password in passwords.items():
+            if (endpoint, name) not in self._registered:
+                registration = self._ports.register(endpoint, name, password, self._avatar_maker(name, ids[name]))
+                self._registered[endpoint, name] = (password, registration)
+
+    def stop(self) -> None:
+        for session in list(self.here.values()):
+            session.lose("the master stops")
+
+    def _avatar_maker(self, name: str, id: SlaveID) -> Callable[[Any, GuardedBroker], SlaveAvatar]:
+        return lambda mind, broker: SlaveAvatar(self, name, id, broker)
+
+    # -- for avatars
+
+    def open(self, name: str, id: SlaveID, mind: pb.RemoteReference, broker: GuardedBroker) -> SlaveSession:
+        """A slave has logged in. A newer connection of the same slave wins."""
+        session = SlaveSession(
+            name=name, id=id, mind=mind, broker=broker, clock=self._clock, heard=self._is_heard, gone=self._is_gone
+        )
+
+        async def introduce() -> None:
+            try:
+                await session.introduce()
+            except CancelledError:
+                raise
+            except (NotOurDialect, SlaveLost, CommandRefused) as problem:
+                self._log.warn("slave {name} is not taken: {problem}", name=name, problem=problem)
+                session.lose(str(problem))
+            except Exception as bug:
+                self._log.failure("taking slave {name} failed", name=name)
+                session.lose(str(bug))
+            else:
+                self._take(session)
+
+        ensureDeferred(introduce())  # type: ignore[unused-awaitable]  # every error is handled in it
+        return session
+
+    def _take(self, session: SlaveSession) -> None:
+        if session.lost_why is not None:
+            return
+        older = self.here.get(session.name)
+        if older is not None:
+            older.lose("a newer connection of the same slave has taken its place")
+        self.here[session.name] = session
+        details = {key: value for key, value in session.details.items() if key != "environ"}
+        self._store.transact(
+            slaves.connected,
+            session.id,
+            self._now(),
+            incarnation=session.incarnation,
+            version=str(session.details.get("version") or "") or None,
+            details=_as_json(details),
+        )
+        self._log.info("slave {name} is connected", name=session.name)
+
+    def _is_heard(self, session: SlaveSession) -> None:
+        self._store.transact(slaves.heard, session.id, self._now())
+
+    def _is_gone(self, session: SlaveSession, why: str) -> None:
+        if self.here.get(session.name) is session:
+            del self.here[session.name]
+            self._store.transact(slaves.lost, session.id, self._now(), why)
+            self._log.info("slave {name} is lost: {why}", name=session.name, why=why)
+        self._lost(session, why)
+
+
+class SlaveAvatar:
+    """What a logged-in slave may call."""
+
+    def __init__(self, sessions: SlaveSessions, name: str, id: SlaveID, broker: GuardedBroker) -> None:
+        self._sessions = sessions
+        self._name = name
+        self._id = id
+        self._broker = broker
+        self._session: SlaveSession | None = None
+
+    def attached(self, mind: pb.RemoteReference | None) -> None:
+        if mind is None or not hasattr(mind, "callRemote"):
+            raise CommandRefused("a slave must give an object of its own at login")
+        set_no_delay = getattr(self._broker.transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:  # small messages both ways would wait for each other's acknowledgement
+            set_no_delay(True)
+        self._session = self._sessions.open(self._name, self._id, mind, self._broker)
+
+    def detached(self) -> None:
+        if self._session is not None:
+            self._session.lose("the connection was lost")
+
+    @property
+    def session(self) -> SlaveSession:
+        assert self._session is not None
+        return self._session
+
+    def perspective_output(self, command: object, position: object, pieces: object) -> int:
+        return self.session.output(command, position, pieces)
+
+    def perspective_finished(self, command: object, position: object, outcome: object) -> bool:
+        return self.session.finished(command, position, outcome)
+
+    def perspective_write(self, command: object, offset: object, data: object) -> int:
+        return self.session.write(command, offset, data)
+
+    def perspective_read(self, command: object, offset: object, length: object) -> bytes:
+        return self.session.read(command, offset, length)
+
+    def perspective_keepalive(self) -> None:
+        self.session.is_traffic()
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, dict):
+        return {str(key): _as_json(item) for key, item in value.items()}
+    return [_as_json(item) for item in value] if isinstance(value, (list, tuple)) else value

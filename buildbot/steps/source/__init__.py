@@ -1,0 +1,1 @@
+"""Steps that check out source: one module a version control system."""
