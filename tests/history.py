@@ -1,4 +1,4 @@
-"""Fills a store with a history like a real master's, through the store's own functions. Tests and benchmarks share it."""
+"""Fills a store with a history like a real master's, through the store's own functions; for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ class _Filler:
         for turn in range(requests.MOST_RETRIES + 1):
             requests.claim(store, parked[0], self.now - 70 + turn)
             requests.put_back(store, parked[0], self.now - 69 + turn, "slave lost")
-        lost = list(self.made.slaves.values())[0]
+        lost = next(iter(self.made.slaves.values()))
         if len(self.made.slaves) > 1:
             slaves.lost(store, lost, self.now - 4000, "connection lost")
             slaves.connected(

@@ -35,6 +35,10 @@ class ForceForm:
     fields: tuple[Field, ...]
     open: bool
 
+    @property
+    def sends_files(self) -> bool:
+        return any(field.has_file for field in self.fields)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuilderView(View):

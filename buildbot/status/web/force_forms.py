@@ -46,6 +46,10 @@ class Field:
         return self.values[0] if self.values else ""
 
     @property
+    def has_file(self) -> bool:
+        return self.kind == "file" or any(field.has_file for field in self.fields)
+
+    @property
     def checked(self) -> bool:
         return self.value.lower() in ("true", "1", "on", "yes")
 

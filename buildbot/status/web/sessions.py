@@ -93,14 +93,14 @@ class Guesses:
 
     def failed(self, address: str, name: str) -> None:
         now = self._now()
+        recent = now - GUESS_SECONDS
         if len(self._failed) >= MOST_ADDRESSES:
-            recent = now - GUESS_SECONDS
             self._failed = {key: times for key, times in self._failed.items() if times and times[-1] > recent}
-        if len(self._failed) >= MOST_ADDRESSES:
-            del self._failed[next(iter(self._failed))]
         for key in ((address, name), (address, "")):
-            self._failed[key] = [at for at in self._failed.get(key, []) if at > now - GUESS_SECONDS] + [now]
-            self._failed[key] = self._failed[key][-MOST_GUESSES:]
+            times = [at for at in self._failed.pop(key, []) if at > recent]
+            self._failed[key] = [*times, now][-MOST_GUESSES:]
+        while len(self._failed) > MOST_ADDRESSES:
+            del self._failed[next(iter(self._failed))]  # the one that failed longest ago
 
     def succeeded(self, address: str, name: str) -> None:
         """The last try was right: it does not count, and neither do the wrong ones at this name."""

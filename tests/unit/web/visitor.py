@@ -1,0 +1,185 @@
+"""A web status without a port, and visitors who keep their cookies. For the pages' own tests."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
+
+from treq.testing import RequestTraversalAgent
+from twisted.internet import task
+from twisted.internet.defer import succeed
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import FileBodyProducer, readBody
+from twisted.web.http_headers import Headers
+
+from buildbot.config.authz import UserPasswordAuth
+from buildbot.config.web import Web
+from buildbot.status.web.site import WebSite
+from buildbot.store import builders, slaves
+from buildbot.store.logfiles import LogFiles
+from buildbot.store.store import Store
+from tests.unit.web.served import Asking, a_config
+
+NOW = 1_700_000_000.0
+
+
+class Control(Asking):
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[Any, ...]] = []
+        self.answer = True
+
+    def stop_build(self, build_id, who, why):
+        self.asked.append(("stop", build_id, who, why))
+        return self.answer
+
+    def rebuild(self, build_id, who, why):
+        self.asked.append(("rebuild", build_id, who, why))
+        return 1
+
+    def cancel_request(self, request_id, who, why):
+        self.asked.append(("cancel", request_id, who, why))
+        return self.answer
+
+
+class Answer:
+    def __init__(self, response: Any, body: bytes) -> None:
+        self.status: int = response.code
+        self.headers = response.headers
+        self.body = body
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def words(self) -> str:
+        """What a person reads: no tags, single spaces."""
+        return " ".join(re.sub(r"<[^>]*>", " ", self.text).split())
+
+    def header(self, name: str) -> str | None:
+        return (self.headers.getRawHeaders(name) or [None])[0]
+
+
+class SiteCase(SynchronousTestCase):
+    """A store, a site, and `self.visit(path)`. `self.log_in()` makes the visitor ada, password secret."""
+
+    def setUp(self) -> None:
+        self.basedir = Path(self.mktemp())
+        self.basedir.mkdir(parents=True)
+        self.now = NOW
+        self.store = Store.open(self.basedir / "state.sqlite")
+        self.addCleanup(self.store.close)
+        self.control = Control()
+        self.config = a_config()
+        self.set_www(auth=UserPasswordAuth([("ada", "secret"), ("bob", "other")]))
+        self.site = self.make_site()
+        self.cookies: dict[str, str] = {}
+
+    def make_site(self) -> WebSite:
+        site = WebSite(
+            self.store,
+            LogFiles(self.basedir / "logs"),
+            lambda: self.config,
+            self.control,
+            task.Clock(),
+            lambda: self.now,
+            in_thread=lambda call, *args: succeed(call(*args)),
+        )
+        self.addCleanup(site.streams.close)
+        return site
+
+    def set_www(self, **settings: Any) -> None:
+        self.config = replace(self.config, www=Web(port="", **settings))
+
+    def configure(self, slaves_of: dict[str, list[str]], **other: Any) -> None:
+        """Builders and their slaves, in the store and in the configuration."""
+        names = sorted({slave for its in slaves_of.values() for slave in its})
+        tags = other.pop("tags", {})
+        self.builders = self.store.transact(
+            builders.sync, [(name, "", tags.get(name, ())) for name in slaves_of], self.now
+        )
+        self.slaves = self.store.transact(slaves.sync, names, self.now)
+        known = tuple(SimpleNamespace(name=name, slavenames=tuple(its)) for name, its in slaves_of.items())
+        self.config = replace(self.config, builders=known, **other)  # type: ignore[arg-type]
+
+    # -- asking
+
+    def visit(self, path: str, method: str = "GET", form: dict[str, Any] | None = None, **headers: str) -> Answer:
+        agent = RequestTraversalAgent(self.site.resource)
+        given = Headers({name.replace("_", "-"): [value] for name, value in headers.items()})
+        if self.cookies:
+            given.setRawHeaders("Cookie", ["; ".join(f"{name}={value}" for name, value in self.cookies.items())])
+        body = None
+        if form is not None:
+            import io
+
+            given.setRawHeaders("Content-Type", ["application/x-www-form-urlencoded"])
+            body = FileBodyProducer(io.BytesIO(urlencode(form, doseq=True).encode()), cooperator=_AtOnce())
+        requested = agent.request(method.encode(), f"http://localhost{path}".encode(), given, body)
+        agent.flush()
+        response = self.successResultOf(requested)
+        read = readBody(response)
+        agent.flush()
+        self._keep_cookies(response)
+        return Answer(response, self.successResultOf(read))
+
+    def post(self, path: str, **form: Any) -> Answer:
+        return self.visit(path, "POST", form)
+
+    def _keep_cookies(self, response: Any) -> None:
+        for text in response.headers.getRawHeaders("Set-Cookie", []):
+            name, _, rest = text.partition("=")
+            value = rest.partition(";")[0]
+            if "Max-Age=0" in rest:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+
+    def log_in(self, name: str = "ada", password: str = "secret", back_to: str = "/about") -> Answer:
+        page = self.visit("/login?" + urlencode({"next": back_to}))
+        return self.post("/login", token=token_in(page.text), username=name, password=password, next=back_to)
+
+    def token(self) -> str:
+        """The token of the visitor's session, as any page's forms carry it."""
+        return token_in(self.visit("/about").text)
+
+
+class _AtOnce:
+    """FileBodyProducer's cooperator, without a reactor."""
+
+    def cooperate(self, iterator: Any) -> Any:
+        for _ in iterator:
+            pass
+        return SimpleNamespace(
+            whenDone=lambda: succeed(None), stop=lambda: None, pause=lambda: None, resume=lambda: None
+        )
+
+
+def token_in(page: str) -> str:
+    """The token of the page's last form."""
+    found = re.findall(r'name="token" value="([^"]*)"', page)
+    assert found, page
+    return found[-1]
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if name == "href" and value and tag == "a"]
+
+
+def links_in(page: str) -> list[str]:
+    parser = _Links()
+    parser.feed(page)
+    return parser.found
