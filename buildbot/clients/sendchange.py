@@ -6,6 +6,7 @@ PBChangeSource of every Buildbot, so only keys that all of them know are sent un
 
 from __future__ import annotations
 
+import codecs
 import getpass
 import math
 import sys
@@ -131,7 +132,7 @@ def change_of(options: Mapping[str, Any], *, stdin: IO[str]) -> dict[str, Any]:
     Options: who, repository, vc, project, branch, category, codebase, revision, revision_file, property or properties
     (a list of NAME:VALUE, or a dictionary), comments, logfile, when, revlink, encoding, files.
     """
-    encoding = options.get("encoding") or "utf-8"
+    encoding = _encoding(options.get("encoding") or "utf-8")
     who = options.get("who") or options.get("username")
     if not who:
         raise WrongOptions("--who is missing: who made the change?")
@@ -163,14 +164,18 @@ def _decoded(value: Any, encoding: str) -> Any:
         return [_decoded(item, encoding) for item in value]
     if isinstance(value, dict):
         return {_decoded(name, encoding): _decoded(item, encoding) for name, item in value.items()}
-    try:
-        if isinstance(value, bytes):
-            return value.decode(encoding, "replace")
-        if isinstance(value, str) and any("\udc80" <= character <= "\udcff" for character in value):
-            return value.encode("utf-8", "surrogateescape").decode(encoding, "replace")
-    except LookupError:
-        raise WrongOptions(f"--encoding: there is no encoding {encoding!r}") from None
+    if isinstance(value, bytes):
+        return value.decode(encoding, "replace")
+    if isinstance(value, str) and any("\udc80" <= character <= "\udcff" for character in value):
+        return value.encode("utf-8", "surrogateescape").decode(encoding, "replace")
     return value
+
+
+def _encoding(name: str) -> str:
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        raise WrongOptions(f"--encoding: there is no encoding {name!r}") from None
 
 
 def _comments(options: Mapping[str, Any], stdin: IO[str], encoding: str) -> str:
@@ -196,8 +201,6 @@ def _read(option: str, path: str, encoding: str) -> str:
         return Path(path).read_bytes().decode(encoding, "replace")
     except OSError as problem:
         raise WrongOptions(f"{option}: {problem}") from None
-    except LookupError:
-        raise WrongOptions(f"--encoding: there is no encoding {encoding!r}") from None
 
 
 def _when(value: Any) -> float | None:

@@ -32,6 +32,7 @@ from buildbot.slaves.guard import FewLines, GuardedBroker
 
 MAX_NAME = 256
 LISTEN_AGAIN_SECONDS = 5.0
+WRONG_LOGIN = "the user name or the password is wrong"
 
 MakeAvatar = Callable[["pb.RemoteReference | None", GuardedBroker], Avatar]
 
@@ -239,7 +240,7 @@ class LoginFactory(ServerFactory):
             if user is None
             else "the password is wrong; compare it with the one in master.cfg",
         )
-        raise UnauthorizedLogin()
+        raise UnauthorizedLogin(WRONG_LOGIN)
 
 
 def _response(password: bytes, challenge: bytes) -> bytes:
@@ -278,7 +279,7 @@ class _Challenger(Served):
     def remote_respond(self, response: object, mind: object = None) -> pb.Referenceable:
         challenge, self._challenge = self._challenge, None
         if challenge is None:
-            raise UnauthorizedLogin()
+            raise UnauthorizedLogin(WRONG_LOGIN)
         if mind is not None and not isinstance(mind, pb.RemoteReference):
             raise pb.Error("the client must be a reference")
         broker = self._broker
