@@ -9,7 +9,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
@@ -67,6 +67,8 @@ class Collecting:
     def __init__(self, main_file: str, directory: str) -> None:
         self.main_file = main_file
         self._prefix = directory.rstrip(os.sep) + os.sep
+        # where a problem is that arises when no line of the user's is running
+        self.default_place: Location | None = None
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
@@ -90,7 +92,7 @@ class Collecting:
             if self.is_users_file(frame.f_code.co_filename):
                 return Location(frame.f_code.co_filename, frame.f_lineno)
             frame = frame.f_back
-        return None
+        return self.default_place
 
 
 # Ambient, because constructors called by a user's file have no other way to know that a file is loading.
@@ -119,6 +121,21 @@ def error(message: str, hint: str | None = None, always_raise: bool = False) -> 
     if collected is None or always_raise:
         raise ConfigErrors([problem])
     collected.add(problem)
+
+
+def report(mistakes: Iterable[tuple[str, str | None]]) -> None:
+    """Several errors at once, as (message, hint), all of them shown when they are raised."""
+    collected = _loading.get()
+    if collected is None:
+        raise ConfigErrors(Problem(message, hint=hint) for message, hint in mistakes)
+    place = collected.place_in(sys._getframe(1))
+    for message, hint in mistakes:
+        collected.add(Problem(message, place.file if place else None, place.line if place else None, hint))
+
+
+def is_loading() -> bool:
+    """Whether a configuration file is being loaded by this thread or task."""
+    return _loading.get() is not None
 
 
 def warning(message: str, hint: str | None = None) -> None:
@@ -152,12 +169,18 @@ def remember_place(thing: Any) -> None:
         return
     place = collected.place_in(sys._getframe(1))
     if place is not None:
-        object.__setattr__(thing, "_config_location", place)
+        with suppress(AttributeError):  # a class with slots and without this one has no place, which is all right
+            object.__setattr__(thing, "_config_location", place)
 
 
 def location_of(thing: Any) -> Location | None:
     """Where in the user's files this object was made, if it was made while loading them."""
     return getattr(thing, "_config_location", None)
+
+
+def is_text(value: Any) -> bool:
+    """Whether a user's value, of whatever type, is a string."""
+    return isinstance(value, str)
 
 
 def is_broken(thing: Any) -> bool:

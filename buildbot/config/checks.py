@@ -1,0 +1,155 @@
+"""Checks across the parts of a configuration: names that must exist, must be unique, or must be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from buildbot.config.errors import Location, did_you_mean, error, is_broken, location_of, warning
+
+if TYPE_CHECKING:
+    from buildbot.config.builder import BuilderConfig
+    from buildbot.config.master import Config
+
+SetPlace = Callable[[Location | None], None]
+
+
+class _Places:
+    """Puts each problem at the line where the thing at fault was made, or else at its key."""
+
+    def __init__(self, at: Callable[[str], None], set_place: SetPlace) -> None:
+        self._at = at
+        self._set_place = set_place
+
+    def of(self, thing: Any, key: str) -> None:
+        place = location_of(thing)
+        if place is not None:
+            self._set_place(place)
+        elif key == "builders":
+            self._at(f"name={thing.name}")
+        else:
+            self._at(key)
+
+
+def check_all(config: Config, at: Callable[[str], None], set_place: SetPlace, *, old_web_forces: bool) -> None:
+    """Report everything that does not fit together."""
+    places = _Places(at, set_place)
+    _check_unique(config.slaves, "slaves", "slave", places)
+    _check_unique(config.builders, "builders", "builder", places)
+    _check_unique(config.schedulers, "schedulers", "scheduler", places)
+    _check_directories(config.builders, places)
+    _check_slaves_of_builders(config, places)
+    _check_locks(config, places)
+    if not config.multi_master:
+        _check_builders_of_schedulers(config, places)
+        _check_idle_builders(config, places, old_web_forces)
+
+
+def _check_unique(things: Iterable[Any], key: str, what: str, places: _Places) -> None:
+    seen: dict[str, Any] = {}
+    for thing in things:
+        name = getattr(thing, "name", None)
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            places.of(thing, key)
+            first = location_of(seen[name])
+            error(f"there are two {what}s named {name!r}", f"the other one is at {first}" if first else None)
+        seen[name] = thing
+
+
+def _check_directories(builders: Iterable[BuilderConfig], places: _Places) -> None:
+    owners: dict[str, str] = {}
+    for builder in builders:
+        other = owners.setdefault(builder.builddir, builder.name)
+        if other != builder.name:
+            places.of(builder, "builders")
+            error(
+                f"builders {other!r} and {builder.name!r} have the same builddir {builder.builddir!r}",
+                "give one of them builddir=...",
+            )
+
+
+def _check_slaves_of_builders(config: Config, places: _Places) -> None:
+    known = [slave.name for slave in config.slaves]
+    for builder in config.builders:
+        for name in builder.slavenames:
+            if name not in known:
+                places.of(builder, "builders")
+                error(f"builder {builder.name!r}: there is no slave {name!r}", did_you_mean(name, known))
+
+
+def builder_names_of(scheduler: Any) -> list[str]:
+    """The builders that a scheduler names; empty when that depends on each build."""
+    names = scheduler.builderNames
+    if not isinstance(names, (list, tuple, set, frozenset)):
+        return []
+    return [name for name in names if isinstance(name, str)]
+
+
+def _check_builders_of_schedulers(config: Config, places: _Places) -> None:
+    known = [builder.name for builder in config.builders]
+    for scheduler in config.schedulers:
+        for name in builder_names_of(scheduler):
+            if name not in known:
+                places.of(scheduler, "schedulers")
+                title = getattr(scheduler, "name", type(scheduler).__name__)
+                error(f"scheduler {title!r}: there is no builder {name!r}", did_you_mean(name, known))
+
+
+def _check_idle_builders(config: Config, places: _Places, old_web_forces: bool) -> None:
+    scheduled = {name for scheduler in config.schedulers for name in builder_names_of(scheduler)}
+    if any(hasattr(scheduler.builderNames, "getRenderingFor") for scheduler in config.schedulers):
+        return
+    for builder in config.builders:
+        if builder.name in scheduled:
+            continue
+        places.of(builder, "builders")
+        message = f"builder {builder.name!r} has no scheduler: nothing would ever start it"
+        if old_web_forces:
+            warning(message + " unless it is forced")
+        else:
+            error(message, "name it in a scheduler's builderNames")
+
+
+def _check_locks(config: Config, places: _Places) -> None:
+    known: dict[tuple[type, str], Any] = {}
+    for slave in config.slaves:
+        places.of(slave, "slaves")
+        _check_lock_names(slave.locks, f"slave {slave.name!r}", known)
+    for builder in config.builders:
+        places.of(builder, "builders")
+        on_build = _check_lock_names(builder.locks, f"builder {builder.name!r}", known)
+        for step, locks in _step_locks(builder):
+            places.of(step, "builders")
+            for lock in _check_lock_names(locks, f"a step of builder {builder.name!r}", known):
+                if lock in on_build:
+                    error(
+                        f"builder {builder.name!r} and one of its steps both take the lock {lock.name!r}; "
+                        "the step would wait for ever"
+                    )
+
+
+def _check_lock_names(locks: Any, owner: str, known: dict[tuple[type, str], Any]) -> list[Any]:
+    """The locks of a `locks` list. Two different locks of one kind must not share a name."""
+    found: list[Any] = []
+    for entry in locks if isinstance(locks, (list, tuple)) else ():
+        lock: Any = getattr(entry, "lock", entry)
+        if is_broken(lock) or hasattr(lock, "getRenderingFor"):
+            continue
+        if not hasattr(lock, "maxCount"):
+            error(f"{owner}: locks holds locks such as lock.access('counting'), not {entry!r}")
+            continue
+        first = known.setdefault((type(lock), lock.name), lock)
+        if first != lock:
+            error(f"{owner}: there are two different locks named {lock.name!r}: {first!r} and {lock!r}")
+        found.append(lock)
+    return found
+
+
+def _step_locks(builder: BuilderConfig) -> Iterator[tuple[Any, Any]]:
+    """(recipe, its locks argument) of each step that takes any."""
+    for step in getattr(builder.factory, "steps", ()):
+        kwargs = getattr(step, "kwargs", None)
+        if isinstance(kwargs, dict) and kwargs.get("locks"):
+            yield step, kwargs["locks"]
