@@ -1,0 +1,1 @@
+"""The `buildbot` command. docs/manual/commands.md describes it."""
