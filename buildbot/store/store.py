@@ -250,6 +250,10 @@ class Store(Queries):
             return maybeDeferred(question, self, *args, **kwargs)
         return self._readers.read(lambda queries: question(queries, *args, **kwargs))
 
+    def checkpoint_elsewhere(self) -> None:
+        """Never checkpoint in this thread; whoever calls this calls `readers.checkpoint` now and then."""
+        self.execute("PRAGMA wal_autocheckpoint = 0")
+
     def backup(self, target: Path) -> None:
         """Write a consistent copy to `target`, which must not exist."""
         self._connection.execute("VACUUM INTO ?", (str(target),))

@@ -1,0 +1,365 @@
+"""The only composition root: a base directory and a configuration become a running master.
+
+`BuildMaster` is what a buildbot.tac makes. It opens the store, settles what the last process left, builds the parts,
+and `apply`s a configuration to them: at the start, and again at each reconfiguration that is accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.application import service
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, ensureDeferred
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+
+from buildbot.changes.base import SourceContext
+from buildbot.config.errors import ConfigErrors
+from buildbot.config.loader import load_config, load_config_aside
+from buildbot.config.master import Config
+from buildbot.doorbell import Doorbell
+from buildbot.model import BuilderID, ChangeID, Event, EventKind, NewChange
+from buildbot.process.assigning import Assigning, RunningBuilds
+from buildbot.process.build import BuildServices
+from buildbot.process.control import Control
+from buildbot.process.progress import Progress
+from buildbot.process.recovery import recover
+from buildbot.schedulers.base import drive
+from buildbot.slaves.pbport import PBPorts
+from buildbot.slaves.session import SlaveSession
+from buildbot.slaves.sessions import SlaveSessions
+from buildbot.status.receiver import ReceiverContext, Receivers
+from buildbot.status.web.site import WebSite
+from buildbot.store import Store, actions, builders, changes, events, schedulers, slaves
+from buildbot.store.logfiles import LogFiles
+from buildbot.store.readers import ThreadedReaders
+
+GIT_PROCESSES = 4  # of all pollers together
+CONFIG_SECONDS = 60.0  # a reconfiguration that takes longer is refused
+CHECKPOINT_SECONDS = 10.0
+STOP_SECONDS = 5.0
+STATUS_FILE = "master.status.json"
+
+_WAKES: dict[EventKind, str] = {EventKind.CHANGE_ADDED: "schedulers"} | dict.fromkeys(
+    (
+        EventKind.BUILDSET_SUBMITTED,
+        EventKind.BUILD_FINISHED,
+        EventKind.REQUEST_REQUEUED,
+        EventKind.SLAVE_CONNECTED,
+        EventKind.SLAVE_LOST,
+    ),
+    "assigning",
+)
+
+
+class BuildMaster(service.MultiService):
+    """The master of one base directory.
+
+    basedir: its directory. configFileName: of the configuration, relative to it. umask: of the files it makes (None:
+    as it is). `ready` fires when everything serves, or fails with what kept it from starting. The arguments after
+    those, and others that older tac files give, are of no use here and are ignored.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        basedir: str,
+        configFileName: str = "master.cfg",
+        umask: int | str | None = None,
+        *_older: Any,
+        reactor: Any = None,
+        **_other: Any,
+    ) -> None:
+        super().__init__()
+        if reactor is None:  # a tac file has no other way to say which one it means
+            from twisted.internet import reactor as running_reactor  # noqa: TID251
+
+            reactor = running_reactor
+        self.basedir = Path(basedir).absolute()
+        self.config_file = self.basedir / configFileName
+        self.ready: Deferred[None] = Deferred()
+        self.config: Config
+        self._umask = int(umask, 8) if isinstance(umask, str) else umask
+        self._reactor = reactor
+        self._incarnation = secrets.token_hex(8)
+        self._generation = 0
+        self._reconfiguring = False
+        self._builder_ids: dict[str, BuilderID] = {}
+        self._schedulers: dict[str, Any] = {}
+        self._sources: list[Any] = []
+        self._started = False
+
+    # -- life
+
+    def startService(self) -> None:
+        super().startService()
+        ensureDeferred(self._start()).addErrback(self._cannot_start)  # type: ignore[unused-awaitable]  # ends there
+
+    async def _start(self) -> None:
+        if self._umask is not None:
+            os.umask(self._umask)
+        config = load_config(self.config_file)
+        self._open_store()
+        before = self.store.transact(actions.master_started, self._incarnation, time.time())
+        if before is not None and before.stopped_at is None:
+            self._log.warn("the last process of this master ended without saying so")
+        recover(self.store, self.log_files, time.time())
+        self._build_parts(config)
+        await self.apply(config)
+        await self.ports.ready()
+        await self.web.start()
+        self.bell.start()
+        self._started = True
+        self._watch_signals()
+        self._write_status("running")
+        self._log.info("BuildMaster is running")
+        self.ready.callback(None)
+
+    def _cannot_start(self, failure: Any) -> None:
+        if failure.check(ConfigErrors):
+            self._log.error("the configuration is wrong:\n{problems}", problems=str(failure.value))
+        else:
+            self._log.failure("the master cannot start", failure)
+        self._reactor.callLater(0, self._say_that_it_failed, failure)  # once whoever starts us listens
+
+    def _say_that_it_failed(self, failure: Any) -> None:
+        self.ready.errback(failure)
+        self.ready.addErrback(lambda _: None)  # type: ignore[unused-awaitable]  # it is in the log already
+        self._reactor.callLater(0, self._stop_reactor)
+
+    def _stop_reactor(self) -> None:
+        if self._reactor.running:
+            self._reactor.stop()
+
+    def _open_store(self) -> None:
+        path = self.basedir / "state.sqlite"
+        Store.open(path).close()  # made and checked before anyone reads it
+        self.readers = ThreadedReaders(path, self._reactor)
+        self.store = Store.open(path, readers=self.readers)
+        self.store.checkpoint_elsewhere()
+        self.log_files = LogFiles(self.basedir / "logs")
+        self._checkpoints = LoopingCall(self._checkpoint)
+        self._checkpoints.clock = self._reactor
+        self._checkpoints.start(CHECKPOINT_SECONDS, now=False)  # type: ignore[unused-awaitable]  # catches all
+
+    async def _checkpoint_now(self) -> None:
+        try:
+            await self.readers.checkpoint()
+        except CancelledError:
+            raise
+        except Exception:
+            self._log.failure("a checkpoint failed; it is tried again")
+
+    def _checkpoint(self) -> Deferred[None]:
+        return ensureDeferred(self._checkpoint_now())
+
+    def _build_parts(self, config: Config) -> None:
+        self.config = config
+        store, reactor = self.store, self._reactor
+        self.bell = Doorbell(reactor, time.time)
+        self.progress = Progress()
+        self.under_way = RunningBuilds()
+        self.control = Control(store, self.under_way, self.progress, time.time)
+        self.ports = PBPorts(reactor, reactor)
+        self.sessions = SlaveSessions(
+            store=store, ports=self.ports, clock=reactor, now=time.time, lost=self._slave_is_lost
+        )
+        self.assigning = Assigning(
+            running=self.under_way,
+            services=self._services,
+            sessions=lambda: self.sessions.here,
+            config=lambda: self.config,
+            builder_ids=lambda: self._builder_ids,
+        )
+        self.receivers = Receivers(
+            self.bell,
+            ReceiverContext(
+                store=store,
+                log_files=self.log_files,
+                config=lambda: self.config,
+                now=time.time,
+                reactor=reactor,
+                pb=self.ports,
+                progress=self.progress,
+            ),
+        )
+        self.web = WebSite(store, self.log_files, lambda: self.config, self.control, reactor, time.time)
+        self._git_slots = DeferredSemaphore(GIT_PROCESSES)
+        store.event_listeners.append(self._ring)
+        self.bell.add("assigning", self.assigning.run)
+
+    def _services(self) -> BuildServices:
+        encoding = self.config.other.get("logEncoding")
+        return BuildServices(
+            store=self.store,
+            log_files=self.log_files,
+            clock=self._reactor,
+            now=time.time,
+            progress=self.progress,
+            properties=self.config.properties,
+            log_encoding=encoding if isinstance(encoding, str) else "utf-8",
+        )
+
+    def _ring(self, event: Event) -> None:
+        self.bell.ring("receivers")
+        if event.kind in _WAKES:
+            self.bell.ring(_WAKES[event.kind])
+
+    def _slave_is_lost(self, session: SlaveSession, why: str) -> None:
+        for build in self.under_way.on_slave(session.name):
+            if build.session is session:
+                build.lose_slave(f"slave {session.name} was lost: {why}")
+
+    async def stopService(self) -> None:
+        await super().stopService()
+        if not self._started:
+            return
+        self._started = False
+        for source in self._sources:
+            await source.stop()
+        await self.web.stop()
+        await self.receivers.stop()
+        self.under_way.draining = True
+        await self.bell.stop()
+        self.sessions.stop()
+        await self._until_idle(STOP_SECONDS)
+        await self.ports.stop()
+        self._checkpoints.stop()
+        self.store.transact(actions.master_stopped, self._incarnation, time.time())
+        self.store.close()
+        self._write_status("stopped")
+
+    async def _until_idle(self, seconds: float | None) -> None:
+        waited = 0.0
+        while self.under_way.by_id and (seconds is None or waited < seconds):
+            await deferLater(self._reactor, 0.1, lambda: None)
+            waited += 0.1
+
+    async def stop_cleanly(self) -> None:
+        """Start nothing new, let what runs come to its end, then stop the process."""
+        self.under_way.draining = True
+        names = [str(build) for build in self.under_way.by_id.values()]
+        self._log.info("clean shutdown: waiting for {builds}", builds=", ".join(names) or "no build")
+        self._write_status("draining", waiting_for=names)
+        await self._until_idle(None)
+        self._stop_reactor()
+
+    # -- configuration
+
+    async def apply(self, config: Config) -> None:
+        """Make the running parts agree with this configuration; what has not changed runs on untouched."""
+        ids = self.store.transact(self._sync_rows, config)
+        self.config = config
+        self.sessions.sync(config.pb_ports, config.slaves, ids)
+        self._sync_schedulers(config)
+        await self._sync_sources(config)
+        await self.receivers.sync(config.status)
+        self._generation += 1
+        self.bell.ring()
+
+    def _sync_rows(self, store: Store, config: Config) -> Any:
+        now = time.time()
+        wanted = [(builder.name, builder.description or "", builder.tags) for builder in config.builders]
+        self._builder_ids = builders.sync(store, wanted, now)
+        schedulers.sync(store, [scheduler.name for scheduler in config.schedulers], now)
+        events.add(store, now, EventKind.CONFIG_LOADED)
+        return slaves.sync(store, [slave.name for slave in config.slaves], now)
+
+    def _sync_schedulers(self, config: Config) -> None:
+        wanted = {scheduler.name: scheduler for scheduler in config.schedulers}
+        for name in [name for name in self._schedulers if name not in wanted]:
+            self.bell.remove(f"scheduler {name}")
+        for name in wanted:
+            if name not in self._schedulers:
+                self.bell.add(f"scheduler {name}", self._scheduler_worker(name), "schedulers")
+        self._schedulers = wanted
+
+    def _scheduler_worker(self, name: str) -> Any:
+        return lambda now: drive(self._schedulers[name], self.store, now)
+
+    async def _sync_sources(self, config: Config) -> None:
+        kept = [source for source in self._sources if source in config.change_sources]
+        for source in [source for source in self._sources if source not in kept]:
+            await source.stop()
+        self._sources = kept
+        context = SourceContext(
+            store=self.store,
+            reactor=self._reactor,
+            now=time.time,
+            add_change=self._add_change,
+            basedir=self.basedir,
+            pb=self.ports,
+            pb_ports=config.pb_ports,
+            git_slots=self._git_slots,
+        )
+        for source in config.change_sources:
+            if source not in kept:
+                await source.start(context)
+                self._sources.append(source)
+
+    def _add_change(self, change: NewChange) -> tuple[ChangeID, bool]:
+        return self.store.transact_durable(changes.add, change, time.time())
+
+    def reconfig(self) -> Deferred[None]:
+        """Load the configuration again. Fails with ConfigErrors, and then the one in force stays."""
+        return ensureDeferred(self._reconfig())
+
+    async def _reconfig(self) -> None:
+        if self._reconfiguring:
+            raise ConfigErrors(["a reconfiguration is under way already; try again when it has ended"])
+        self._reconfiguring = True
+        try:
+            config = await load_config_aside(self.config_file, self._reactor, CONFIG_SECONDS)
+            await self.apply(config)
+            await self.web.reconfigured()
+        except ConfigErrors as wrong:
+            self._log.error("the new configuration is refused; the old one stays:\n{problems}", problems=str(wrong))
+            self.store.transact(self._note_refusal, str(wrong))
+            self._write_status("running", config_error=str(wrong))
+            raise
+        finally:
+            self._reconfiguring = False
+        self._log.info("configuration update complete")
+        self._write_status("running")
+
+    def _note_refusal(self, store: Store, problems: str) -> None:
+        events.add(store, time.time(), EventKind.CONFIG_REFUSED, problems=problems)
+
+    # -- the outside
+
+    def _watch_signals(self) -> None:
+        def on(number: int, call: Any) -> None:
+            try:
+                signal.signal(number, lambda *_: self._reactor.callFromThread(call))
+            except ValueError:
+                self._log.debug("not in the main thread: no signals")
+
+        on(signal.SIGHUP, lambda: self.reconfig().addErrback(self._reconfig_failed))
+        on(signal.SIGUSR1, lambda: ensureDeferred(self.stop_cleanly()))
+
+    def _reconfig_failed(self, failure: Any) -> None:
+        if not failure.check(ConfigErrors):
+            self._log.failure("the reconfiguration failed", failure)
+            self._write_status("running", config_error=failure.getErrorMessage())
+
+    def _write_status(self, state: str, config_error: str | None = None, **more: Any) -> None:
+        """For the command line: what this process does, and how the last reconfiguration ended."""
+        status = {
+            "pid": os.getpid(),
+            "state": state,
+            "config_generation": self._generation,
+            "config_error": config_error,
+            "written_at": time.time(),
+            **more,
+        }
+        path = self.basedir / STATUS_FILE
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(status))
+        part.replace(path)
