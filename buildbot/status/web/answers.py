@@ -22,9 +22,10 @@ from buildbot.status.web.asked import Asked, BadRequest, User, parse_values
 from buildbot.status.web.login_page import Login, LoginView
 from buildbot.status.web.pages import Action, Forbidden, Master, NotFound, Page, Raw, Redirect, Routes, Seen, View
 from buildbot.status.web.sessions import Session, Sessions
-from buildbot.status.web.static_files import StaticFiles, public_file
+from buildbot.status.web.static_files import StaticFiles, content_type, public_file
 
 COMPRESS_FROM_BYTES = 860
+LARGEST_AT_ONCE_BYTES = 1 << 20
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -308,13 +309,24 @@ class Answers:
             body = file.gzipped
         send_bytes(request, body)
 
+    def _send_public(self, request: Request, path: Path) -> None:
+        """A user's own file: small ones at once, large ones as fast as the browser takes them."""
+        status = path.stat()
+        request.setHeader("Cache-Control", "no-cache")
+        if status.st_size > LARGEST_AT_ONCE_BYTES:
+            done: Any = File(str(path)).render_GET(request)
+            if done is not NOT_DONE_YET:
+                send_bytes(request, done)
+        elif request.setETag(f'"{status.st_mtime_ns:x}-{status.st_size:x}"'.encode()):
+            request.finish()
+        else:
+            self.send(request, path.read_bytes(), content_type(path.name))
+
     def _send_other(self, request: Request, asked: Asked, segments: list[str]) -> None:
         """A file of public_html; or the page without its trailing slash."""
         found = public_file(self._public_html, segments)
         if found is not None:
-            done: Any = File(str(found)).render_GET(request)
-            if done is not NOT_DONE_YET:
-                send_bytes(request, done)
+            self._send_public(request, found)
         elif len(segments) > 1 and not segments[-1] and self._routes.find(segments[:-1], (Page,)):
             self._send_seen(request, asked, None, Redirect(asked.path.rstrip("/")), "")
         else:

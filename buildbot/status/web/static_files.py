@@ -32,12 +32,16 @@ class StaticFiles:
         return f"/static/{name}?v={self._files[name].digest}"
 
 
+def content_type(name: str) -> str:
+    """What a file's name says it is; text is UTF-8."""
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return kind + "; charset=utf-8" if kind.startswith("text/") or kind.endswith(("javascript", "svg+xml")) else kind
+
+
 def _load(path: Path) -> StaticFile:
     body = path.read_bytes()
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    if kind.startswith("text/") or kind.endswith(("javascript", "svg+xml")):
-        kind += "; charset=utf-8"
-    return StaticFile(body, gzip.compress(body, 9, mtime=0), kind, hashlib.sha256(body).hexdigest()[:16])
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    return StaticFile(body, gzip.compress(body, 9, mtime=0), content_type(path.name), digest)
 
 
 def public_file(root: Path, segments: list[str]) -> Path | None:

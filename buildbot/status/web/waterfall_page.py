@@ -20,6 +20,7 @@ NUM_EVENTS_MAX = 2000
 LEAST_RELOAD_SECONDS = 15
 LOOKED_AT_WITH_FILTER = 500
 LONGEST_TEXT = 90
+CHANGES_BEFORE_SECONDS = 600.0  # a build's changes arrived somewhat before it
 _GOOD = (Result.SUCCESS, Result.WARNINGS, Result.SKIPPED)
 _EVENT_KINDS = (
     EventKind.SLAVE_CONNECTED,
@@ -109,7 +110,9 @@ def waterfall(asked: Asked, master: Master) -> View:
     shown, complete = _builds(master, chosen, window, wanted)
     since = max(window.since, min((build.started_at for build, _ in shown), default=window.since))
     told = _told(asked, master, since, window)
-    arrived = [c for c in pages.changes_between(master.store, since, window.until, window.boxes) if passes(c, wanted)]
+    led_to_it = window.since if complete else max(since - CHANGES_BEFORE_SECONDS, window.since)
+    arrived = pages.changes_between(master.store, led_to_it, window.until, window.boxes)
+    arrived = [change for change in arrived if passes(change, wanted)]
     columns = [[_change_box(change) for change in reversed(arrived)]]
     if told is not None:
         columns.append([_event_box(event, slave) for event, slave in told])

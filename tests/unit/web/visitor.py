@@ -125,8 +125,12 @@ class SiteCase(SynchronousTestCase):
             body = FileBodyProducer(io.BytesIO(urlencode(form, doseq=True).encode()), cooperator=_AtOnce())
         requested = agent.request(method.encode(), f"http://localhost{path}".encode(), given, body)
         agent.flush()
+        for _ in range(20):
+            agent.flush()
         response = self.successResultOf(requested)
         read = readBody(response)
+        for _ in range(20):
+            agent.flush()
         agent.flush()
         self._keep_cookies(response)
         return Answer(response, self.successResultOf(read))
