@@ -201,7 +201,7 @@ def reconfig(basedir: Path, timeout: float, say: Say) -> ExitCode:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         now = status_file.read(basedir)
-        if now is not None and now.pid == pid and now.config_generation > before.config_generation:
+        if now is not None and now.pid == pid and now.written_at > before.written_at:
             if now.config_error is None:
                 say(f"the buildmaster in {basedir} has its new configuration")
                 return ExitCode.OK

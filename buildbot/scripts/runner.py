@@ -14,7 +14,9 @@ from typing import Any
 import click
 
 from buildbot import __version__
+from buildbot.scripts.client_commands import sendchange, statuslog
 from buildbot.scripts.outcome import CommandFailed, ExitCode, Say
+from buildbot.scripts.quickstart import quickstart
 
 BASEDIR = click.Path(path_type=Path)
 Decorator = Callable[[Any], Any]
@@ -197,6 +199,11 @@ def checkconfig(config: Path, quiet: bool) -> int:
     from buildbot.scripts.checkconfig import check
 
     return check(config.absolute(), say(quiet), warn)
+
+
+main.add_command(sendchange)
+main.add_command(statuslog)
+main.add_command(quickstart)
 
 
 def run() -> None:

@@ -108,9 +108,6 @@ def serve(basedir: Path, starter: Starter, *, foreground: bool) -> ExitCode:
     try:
         application = load_tac(basedir)
         masters = [service for service in IServiceCollection(application) if hasattr(service, "ready")]
-        for umask in (getattr(master, "umask", None) for master in masters):
-            if umask is not None:
-                os.umask(umask)
         start_logging(application, masters, basedir, foreground=foreground)
         outcome = [ExitCode.OK]
         reactor.callWhenRunning(_start, application, masters, starter, outcome)
@@ -133,10 +130,9 @@ def _start(application: Any, masters: list[Any], starter: Starter, outcome: list
         starter.failed(_reason(failure))
         reactor.callLater(0, _stop)
 
-    def serving(_: object) -> None:
-        log.msg("BuildMaster is running")
-        starter.ready()
-
+    if masters:
+        ready: Deferred[object] = masters[0].ready
+        _ = ready.addCallbacks(lambda _: starter.ready(), failed)  # before it may fire
     try:
         IService(application).privilegedStartService()
         IService(application).startService()
@@ -144,10 +140,7 @@ def _start(application: Any, masters: list[Any], starter: Starter, outcome: list
         failed(Failure())
         return
     if not masters:
-        serving(None)
-        return
-    ready: Deferred[object] = masters[0].ready
-    _ = ready.addCallbacks(serving, failed)
+        starter.ready()
 
 
 def _stop() -> None:
