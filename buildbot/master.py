@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application import service
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, ensureDeferred, maybeDeferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
@@ -217,8 +217,11 @@ class BuildMaster(service.MultiService):
             if build.session is session:
                 build.lose_slave(f"slave {session.name} was lost: {why}")
 
-    async def stopService(self) -> None:
-        await super().stopService()
+    def stopService(self) -> Deferred[None]:
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        await maybeDeferred(super().stopService)
         if not self._started:
             return
         self._started = False

@@ -69,6 +69,28 @@ class Server:
         self.served.end_step(StepID(self.step), Result.FAILURE)
         self.served.control.progress.tell(BuildID(self.build.id))
 
+    def decorate(self) -> None:
+        """The build gets one of everything that its page can show."""
+        served = self.served
+        served.command(self.step, "mkdir", {"dir": "build"}, {"rc": 0})
+        args = {
+            "command": ["make", "all", "CFLAGS=-O2 -g"],
+            "workdir": "build",
+            "timeout": 1200,
+            "usePTY": False,
+            "logfiles": {"test.log": "out/test.log"},
+            "env": {"PATH": ["/usr/local/bin", "/usr/bin"], "LANG": "C.UTF-8"},
+        }
+        served.command(self.step, "shell", args, {"rc": 2})
+        served.put_property(self.build, "got_revision", "deadbeef" * 5, "Git")
+        served.put_property(self.build, "options", {"jobs": 4, "flags": ["-O2", "-g"]}, "Force Build Form")
+        served.store.transact(steps.put_url, self.step, "coverage", "https://example.org/coverage")
+        self.fail_step()
+        clean = served.step(self.build, 1, "clean up")
+        served.end_step(clean, Result.SKIPPED)
+        served.end_step(served.step(self.build, 2, "quiet"), hidden=True)
+        served.step(self.build, 3, "upload the packages")
+
     def stats(self) -> dict[str, int]:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return {

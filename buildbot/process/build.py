@@ -31,8 +31,9 @@ from buildbot.process.results import (
     worst_status,
 )
 from buildbot.process.slaveport import SlaveSession
-from buildbot.process.sourcestamp import ChangeView, SourceStampView
+from buildbot.process.sourcestamp import SourceStampView
 from buildbot.process.steprunner import run_step
+from buildbot.process.userchange import UserChange
 from buildbot.store import Store, builds, changes, properties, sourcestamps, steps
 from buildbot.store.logfiles import LogFiles
 
@@ -196,7 +197,7 @@ class Build:
         mine.update(self.services.properties, "master.cfg")
         for stamp in self.sources:
             for change in stamp.changes:
-                mine.update(change.properties, "Change")
+                mine.updateFromProperties(change.properties)
         for request in self.requests:
             for given in properties.of(self.store, "buildset", request.buildset_id):
                 mine.setProperty(given.name, given.value, given.source)
@@ -286,7 +287,7 @@ class Build:
     def getAllSourceStamps(self) -> list[SourceStampView]:
         return list(self.sources)
 
-    def allChanges(self) -> list[ChangeView]:
+    def allChanges(self) -> list[UserChange]:
         return [change for stamp in self.sources for change in stamp.changes]
 
     def allFiles(self) -> list[str]:
@@ -309,7 +310,7 @@ class Build:
 
 def _sources_of(store: Any, build: BuildID) -> list[SourceStampView]:
     blamed = [
-        (change, ChangeView(change, changes.files(store, change.id), properties.of(store, "change", change.id)))
+        (change, UserChange(change, changes.files(store, change.id), properties.of(store, "change", change.id)))
         for change in changes.of_build(store, build)
     ]
     return [

@@ -21,7 +21,7 @@ from buildbot.config.arguments import configurable
 from buildbot.config.errors import did_you_mean, error
 from buildbot.model import BuildsetID, Change, ChangeID, Property, SourceStampID, Verdict
 from buildbot.process.properties import Properties, needs_rendering, render
-from buildbot.schedulers.userchange import UserChange
+from buildbot.process.userchange import UserChange
 from buildbot.store import Store, builders, buildsets, changes, properties, schedulers
 from buildbot.store.store import Queries
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error
 from buildbot.model import Change, ChangeID, Property, SourceStampID, Verdict
+from buildbot.process.userchange import UserChange
 from buildbot.schedulers.base import Answers, BaseScheduler, Settled, Unsettled, ask_user
-from buildbot.schedulers.userchange import UserChange
 from buildbot.store import Store, changes, properties, schedulers, sourcestamps
 from buildbot.store.schedulers import Timer, Tree
 from buildbot.store.store import Queries
