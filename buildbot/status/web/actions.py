@@ -7,10 +7,11 @@ did it; what it did is said on the page that comes next.
 from __future__ import annotations
 
 from buildbot.model import Builder, BuildRequestID
+from buildbot.process.control import NoSuchBuild
 from buildbot.status.web import auth, urls
 from buildbot.status.web.asked import Asked, BadRequest, User, whole
 from buildbot.status.web.builder_page import find, force_schedulers, view_of
-from buildbot.status.web.pages import Action, Master, Redirect, Seen
+from buildbot.status.web.pages import Action, Master, NotFound, Redirect, Seen
 from buildbot.status.web.places import find_build
 from buildbot.store import requests
 
@@ -25,13 +26,13 @@ def why(asked: Asked) -> str:
 
 async def force_build(asked: Asked, master: Master, user: User) -> Seen:
     """Ask for a build by a ForceScheduler's form; with mistakes, the form comes again and says them."""
-    from buildbot.schedulers.forcesched import FieldErrors, force
-
     builder = find(asked, master)
     known = {scheduler.name: scheduler for scheduler in force_schedulers(master, builder.name)}
     name = asked.filled("forcescheduler") or (next(iter(known)) if len(known) == 1 else "")
     if name not in known:
         raise BadRequest(f"No ForceScheduler called {name!r} may force {builder.name}.")
+    from buildbot.schedulers.forcesched import FieldErrors, force
+
     fields = {field: list(values) for field, values in asked.form.items() if field not in OWN_FIELDS}
     try:
         await force(master.store, known[name], [builder.name], fields, user.name, asked.now)
@@ -56,7 +57,10 @@ def stop_build(asked: Asked, master: Master, user: User) -> Seen:
 
 def rebuild(asked: Asked, master: Master, user: User) -> Seen:
     builder, build = find_build(master.store, asked)
-    master.control.rebuild(build.id, user.name, why(asked))
+    try:
+        master.control.rebuild(build.id, user.name, why(asked))
+    except NoSuchBuild as error:
+        raise NotFound(f"It cannot be built again: {error}.") from None
     return Redirect(urls.builder(builder.name), f"Build {build.number} of {builder.name} will be built again.")
 
 
