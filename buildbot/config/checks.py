@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildbot.config.errors import Location, did_you_mean, error, is_broken, location_of, warning
 
@@ -31,18 +31,42 @@ class _Places:
             self._at(key)
 
 
-def check_all(config: Config, at: Callable[[str], None], set_place: SetPlace, *, old_web_forces: bool) -> None:
+class Named(NamedTuple):
+    """The names that the user gave, also those of things with other mistakes; None when some thing has no name.
+
+    One mistake is told once: what is checked against an unknown list of names is not checked.
+    """
+
+    slaves: list[str] | None
+    builders: list[str] | None
+    schedulers: list[str] | None
+
+    @classmethod
+    def among(cls, slaves: Iterable[Any], builders: Iterable[Any], schedulers: Iterable[Any]) -> Named:
+        return cls(_names(slaves), _names(builders), _names(schedulers))
+
+
+def _names(things: Iterable[Any]) -> list[str] | None:
+    names = [getattr(thing, "name", None) for thing in things]
+    return [str(name) for name in names] if names and None not in names else None
+
+
+def check_all(
+    config: Config, named: Named, at: Callable[[str], None], set_place: SetPlace, *, old_web_forces: bool
+) -> None:
     """Report everything that does not fit together."""
     places = _Places(at, set_place)
     _check_unique(config.slaves, "slaves", "slave", places)
     _check_unique(config.builders, "builders", "builder", places)
     _check_unique(config.schedulers, "schedulers", "scheduler", places)
     _check_directories(config.builders, places)
-    _check_slaves_of_builders(config, places)
+    if named.slaves is not None:
+        _check_slaves_of_builders(config, named.slaves, places)
     _check_locks(config, places)
-    if not config.multi_master:
-        _check_builders_of_schedulers(config, places)
-        _check_idle_builders(config, places, old_web_forces)
+    if not config.multi_master and named.builders is not None:
+        all_known = _check_builders_of_schedulers(config, named.builders, places)
+        if all_known and (named.schedulers is None) == (not config.schedulers):
+            _check_idle_builders(config, places, old_web_forces)
 
 
 def _check_unique(things: Iterable[Any], key: str, what: str, places: _Places) -> None:
@@ -70,8 +94,7 @@ def _check_directories(builders: Iterable[BuilderConfig], places: _Places) -> No
             )
 
 
-def _check_slaves_of_builders(config: Config, places: _Places) -> None:
-    known = [slave.name for slave in config.slaves]
+def _check_slaves_of_builders(config: Config, known: list[str], places: _Places) -> None:
     for builder in config.builders:
         for name in builder.slavenames:
             if name not in known:
@@ -87,14 +110,17 @@ def builder_names_of(scheduler: Any) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-def _check_builders_of_schedulers(config: Config, places: _Places) -> None:
-    known = [builder.name for builder in config.builders]
+def _check_builders_of_schedulers(config: Config, known: list[str], places: _Places) -> bool:
+    """Whether every builder that a scheduler names is there."""
+    all_known = True
     for scheduler in config.schedulers:
         for name in builder_names_of(scheduler):
             if name not in known:
+                all_known = False
                 places.of(scheduler, "schedulers")
                 title = getattr(scheduler, "name", type(scheduler).__name__)
                 error(f"scheduler {title!r}: there is no builder {name!r}", did_you_mean(name, known))
+    return all_known
 
 
 def _check_idle_builders(config: Config, places: _Places, old_web_forces: bool) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 _OUR_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
@@ -93,6 +93,20 @@ class Collecting:
                 return Location(frame.f_code.co_filename, frame.f_lineno)
             frame = frame.f_back
         return self.default_place
+
+    def place_in_traceback(self, traceback: TracebackType | None) -> Location | None:
+        """The user's line nearest to where an exception was raised."""
+        found = None
+        while traceback is not None:
+            if self.is_users_file(traceback.tb_frame.f_code.co_filename):
+                found = Location(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+            traceback = traceback.tb_next
+        return found
+
+    def users_modules(self) -> list[str]:
+        """The files of imported modules that are part of the configuration."""
+        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+        return sorted(file for file in files if isinstance(file, str) and self.is_users_file(file))
 
 
 # Ambient, because constructors called by a user's file have no other way to know that a file is loading.

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buildbot.config.builder import BuilderConfig, builder_from, is_usable
-from buildbot.config.checks import check_all
+from buildbot.config.checks import Named, check_all
 from buildbot.config.errors import Location, Problem, error, is_broken, warning
-from buildbot.config.keys import read_keys, read_ports
+from buildbot.config.keys import KEYS, SAME, read_keys, read_ports
 from buildbot.config.slave import BuildSlave, slave_from
 from buildbot.config.web import Web, take_web
 
@@ -63,15 +63,17 @@ Places = Callable[[str], None]
 def config_from_dict(given: Mapping[Any, Any], at: Places, set_place: Callable[[Location | None], None]) -> Config:
     """Check and convert. Mistakes are reported; when there were any, the result is not to be used."""
     values = read_keys(given, at)
-    builders = _builders(values, at, set_place)
-    slaves = _slaves(values, at)
+    all_slaves, all_builders = _converted(values, at)
+    builders = _builders(all_builders, at)
+    slaves = _slaves(all_slaves, at)
     schedulers = _objects("schedulers", values.get("schedulers", ()), at, ("builderNames",))
     sources = _change_sources(values, at)
     at("www")
     web, receivers = take_web(values.get("www"), list(values.get("status", ())))
     status = _objects("status", receivers, at) + _objects("services", values.get("services", ()), at)
     ports = read_ports(values, at)
-    _require(values, at)
+    if all(key in KEYS or key in SAME for key in given):  # a misspelt list is not also a missing one
+        _require(values, at)
     config = Config(
         title=values.get("title", "Buildbot"),
         title_url=values.get("titleURL", ""),
@@ -89,7 +91,8 @@ def config_from_dict(given: Mapping[Any, Any], at: Places, set_place: Callable[[
         multi_master=values.get("multiMaster", False),
     )
     _warn_of_database(values, at)
-    check_all(config, at, set_place, old_web_forces=_old_web_forces(values))
+    named = Named.among(all_slaves, all_builders, values.get("schedulers", ()))
+    check_all(config, named, at, set_place, old_web_forces=_old_web_forces(values))
     return config
 
 
@@ -105,31 +108,38 @@ def _require(values: Mapping[str, Any], at: Places) -> None:
         error("no slaves are configured", "c['slaves'] = [BuildSlave('name', 'password')]")
 
 
-def _builders(
-    values: Mapping[str, Any], at: Places, set_place: Callable[[Location | None], None]
-) -> tuple[BuilderConfig, ...]:
-    found: list[BuilderConfig] = []
+def _converted(values: Mapping[str, Any], at: Places) -> tuple[list[Any], list[Any]]:
+    """The slaves and the builders, tuples and dicts of older configurations among them made into objects."""
+    at("slaves")
+    slaves = [slave_from(given) for given in values.get("slaves", ())]
+    builders: list[Any] = []
     for given in values.get("builders", ()):
         at("builders")
         if isinstance(given, dict):
             at(f"name={given.get('name')}")
-        builder = builder_from(given)
+        builders.append(builder_from(given))
+    return slaves, builders
+
+
+def _builders(given: Iterable[Any], at: Places) -> tuple[BuilderConfig, ...]:
+    found: list[BuilderConfig] = []
+    for builder in given:
+        at("builders")
         if is_usable(builder):
             found.append(builder)
         elif not is_broken(builder):
-            error(f"c['builders'] holds BuilderConfig objects, not {given!r}")
+            error(f"c['builders'] holds BuilderConfig objects, not {builder!r}")
     return tuple(found)
 
 
-def _slaves(values: Mapping[str, Any], at: Places) -> tuple[BuildSlave, ...]:
+def _slaves(given: Iterable[Any], at: Places) -> tuple[BuildSlave, ...]:
     found: list[BuildSlave] = []
-    for given in values.get("slaves", ()):
+    for slave in given:
         at("slaves")
-        slave = slave_from(given)
         if isinstance(slave, BuildSlave) and not is_broken(slave):
             found.append(slave)
         elif not is_broken(slave):
-            error(f"c['slaves'] holds BuildSlave objects, not {type(given).__name__}")
+            error(f"c['slaves'] holds BuildSlave objects, not {type(slave).__name__}")
     return tuple(found)
 
 

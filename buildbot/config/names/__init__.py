@@ -1,0 +1,38 @@
+"""The module paths and names of every era of Buildbot, served from one table instead of from scattered files.
+
+After `install()`, `import buildbot.status.html` and `from buildbot.plugins import steps` work although there are no
+such files, and a module of ours also gives the names that it had in other eras.
+"""
+
+from __future__ import annotations
+
+import re
+
+from buildbot.config.errors import did_you_mean
+from buildbot.config.names.finder import install, message_for, names_of
+from buildbot.config.names.known import KNOWN_MODULES, KNOWN_NAMES, KNOWN_OWNERS
+
+__all__ = ["hint_for", "install", "names_of"]
+
+
+def hint_for(wrong: BaseException) -> str | None:
+    """What to say to a user whose import or attribute failed with this exception."""
+    if isinstance(wrong, ModuleNotFoundError):
+        return _about_module(wrong.name or "")
+    if isinstance(wrong, ImportError):
+        missing = re.search(r"cannot import name '([^']+)' from '([^']+)'", str(wrong))
+        if missing and missing[2].startswith("buildbot"):
+            return message_for(missing[2], missing[1]).hint
+    if isinstance(wrong, NameError) and wrong.name in KNOWN_NAMES | {"c"}:
+        return "is its import missing?" if wrong.name != "c" else "the file begins with c = BuildmasterConfig = {}"
+    return None
+
+
+def _about_module(module: str) -> str | None:
+    if module in KNOWN_MODULES or any(known.startswith(module + ".") for known in KNOWN_MODULES):
+        return f"{module} is a module of Buildbot that is not in this version"
+    if module.partition(".")[0] == "buildbot":
+        return did_you_mean(module, KNOWN_MODULES)
+    if module in KNOWN_OWNERS:
+        return "this is a module of Buildbot's own; import it from there"
+    return None

@@ -1,0 +1,127 @@
+"""The names and module paths that Buildbot had in some era, here or not.
+
+With them a message can tell a name that is not in this version from a misspelt one.
+"""
+
+from __future__ import annotations
+
+_NAMES = """
+ALL_RESULTS AboutBuildbot AbstractBuildSlave AbstractLatentBuildSlave AbstractLatentMachine AbstractLatentWorker
+AbstractWorker AbstractWorkerForBuilder ActionResource AnyBranchScheduler AnyControlEndpointMatcher
+AnyEndpointMatcher AnyPropertyParameter ArbitraryCheckerManhole Arch AsyncMultiService AuthBase
+AuthorizedKeysManhole Authz AvatarBase AvatarGitHub AvatarGravatar BadJobfile BaseBasicScheduler BaseHookHandler
+BaseParameter BaseScheduler BaseUpstreamScheduler BasicAuth BasicBuildFactory BasicSVN Bazaar BitBucketHandler
+BitbucketAuth BitbucketCloudEventHandler BitbucketPullrequestPoller BitbucketServerCoreAPIStatusPush
+BitbucketServerEventHandler BitbucketServerPRCommentPush BitbucketServerStatusPush BitbucketStatusPush Blocker
+BonsaiMaildirSource BonsaiPoller BooleanParameter Box BranchEndpointMatcher BufferLogObserver Build BuildBox
+BuildDebs BuildEPYDoc BuildFactory BuildMaster BuildRequest BuildRequestGenerator BuildSet
+BuildSetCombinedStatusGenerator BuildSetStatusGenerator BuildSlave BuildSlaveTooOldError
+BuildStartEndStatusGenerator BuildStatus BuildStatusGenerator BuildStatusGeneratorMixin BuildStep BuildStepCancelled
+BuildStepFailed BuildStepStatus BuildbotCiSetupSteps BuildbotService BuildbotTestCiTrigger Builder BuilderConfig
+BuilderJsonResource BuildersResource BuildsResource BuildslaveChoiceParameter Bzr BzrLaunchpadEmailMaildirSource
+CANCELLED CMake CPAN CVS CVSMaildirSource CancelGerritRelatedBuilds CancelRelatedBuilds CaptureBuildDuration
+CaptureBuildDurationAllBuilders CaptureBuildEndTime CaptureBuildEndTimeAllBuilders CaptureBuildStartTime
+CaptureBuildStartTimeAllBuilders CaptureData CaptureDataAllBuilders CaptureProperty CapturePropertyAllBuilders
+Change ChangeBox ChangeFilter ChangePerspective ChangeSource ChoiceStringParameter ChunkConsumer ChunkTypes Codebase
+CodebaseParameter CommandMixin CommandlineUserManager ComparableMixin Compile CompositeStepMixin ConfigErrors
+ConfiguratorBase Configure Connection ConsoleStatusResource Contact ContextMixin CopyDirectory Cppcheck CustomAuth
+DNotify Darcs DbConfig DebCowbuilder DebLintian DebPbuilder DeferWaiter Dependent DirectoryLister DirectoryUpload
+DiskQueue Distutils DockerBaseWorker DockerLatentWorker DownloadSecretsToWorker DownloadsFromChangeSource
+DownloadsFromProperties Dummy EC2LatentBuildSlave EC2LatentWorker EXCEPTION EnableSchedulerEndpointMatcher
+EndpointMatcher EndpointMatcherBase EqConnectionPool FAILURE FCMaildirSource FailingBuildsetCanceller FailingDummy
+FileDownload FileExists FileParameter FileUpload FileWriter FixedParameter FlattenList Forbidden
+ForceBuildEndpointMatcher ForceScheduler FreshCVSSource FreshCVSSourceNewcred FreshCVSSourceOldcred
+FullTwistedBuildFactory GNUAutoconf GenericLatentMachine Gerrit GerritChangeFilter GerritChangeSource
+GerritEventLogPoller GerritStatusPush GerritVerifyStatusPush Git GitCommit GitCredentialInputRenderer
+GitCredentialOptions GitDiffInfo GitHub GitHubAuth GitHubCommentPush GitHubEventHandler GitHubPullrequestPoller
+GitHubStatus GitHubStatusPush GitLab GitLabAuth GitLabHandler GitLabStatusPush GitPoller GitPush GitTag GoogleAuth
+HEADER HLint HTMLLogFile HTPasswdAprAuth HTPasswdAuth HTTPClientService HTTPSession HTTPStep HTTPStepNewStyle
+HashiCorpVaultKvSecretProvider HashiCorpVaultSecretProvider HgPoller HtmlResource HttpAction HttpStatusPush
+HttpStatusPushBase IAuth IBox IBuildStepFactory IChangeSource IConfigLoader IConfigured IControl ICurrentBox
+IEmailLookup IEmailSender IHTMLLog IProperties IRC IRCContact IRemote IRenderable IReportGenerator IStatusLog
+IStatusReceiver ITopBox ITriggerableScheduler InfluxStorageService InheritBuildParameter IntParameter Interpolate
+IrcStatusBot IrcStatusFactory JSONPropertiesDownload JSONStringDownload JanitorConfigurator JsonResource
+JsonStatusResource KeyCloakAuth KubeCtlProxyConfigLoader KubeHardcodedConfig KubeInClusterConfigLoader
+KubeLatentWorker LOG_CHANNEL_HEADER LOG_CHANNEL_STDERR LOG_CHANNEL_STDOUT LRUCache
+LatentBuildSlaveFailedToSubstantiate LatentWorkerCannotSubstantiate LatentWorkerFailedToSubstantiate LdapUserInfo
+LibVirtSlave LibVirtWorker LineConsumerLogObserver LocalLatentWorker LocalWOLAction LocalWakeAction LocalWorker
+LockAccess LogLineObserver LogObserver LogRenderable LoggedRemoteCommand Logger LoggingBuildStep LogsResource MTR
+Machine MailNotifier MaildirService MaildirSource MakeDirectory MarathonLatentWorker MasterConfig MasterLock
+MasterShellCommand MaxQ MemoryQueue Mercurial MessageFormatter MessageFormatterBase MessageFormatterEmpty
+MessageFormatterFunction MessageFormatterFunctionRaw MessageFormatterMissingWorker MessageFormatterRenderable
+MockBuildSRPM MockRebuild Monotone MonotoneSource MsBuild12 MsBuild14 MsBuild141 MsBuild16 MsBuild17 MsBuild4
+MultipleFileUpload NestedParameter Nightly NightlyTriggerable NoAuth NoResource NoSlaveError NotABranch OAuth2Auth
+OAuth2LoginResource OldBuildCanceller OneBoxPerBuilder OpenStackLatentBuildSlave OpenStackLatentWorker
+OutputProgressObserver P4 P4Source P4Sync PBChangeSource PBListener ParameterError ParameterGroup PasswordManhole
+PatchParameter Periodic PerlModuleTest PersistentQueue PollingChangeSource ProcessDocs Project Properties Property
+PushjetNotifier PushoverNotifier PyFlakes PyLint QuickBuildFactory QuickTwistedBuildFactory RETRY
+RebuildBuildEndpointMatcher ReconfigurableBaseScheduler ReconfigurablePollingChangeSource ReconfigurableServiceMixin
+Redirect RemoteCommand RemoteDummy RemoteShellCommand RemoteSshSuspendAction RemoteSshWOLAction RemoteSshWakeAction
+RemoteUserAuth RemoveDirectory RemovePYCs RemoveWorkerFileSecret Repo RepoDownloadsFromChangeSource
+RepoDownloadsFromProperties ReporterBase Results RevisionComparator RevlinkMatch Robocopy RolesFromBase
+RolesFromDomain RolesFromEmails RolesFromGroups RolesFromOwner RolesFromUsername RpmBuild RpmLint RpmSpec SKIPPED
+STDERR STDOUT SUCCESS SVN SVNCommitEmailMaildirSource SVNPoller Scheduler Secret SecretInAFile SecretInPass
+SecretProviderBase SetProperties SetPropertiesFromEnv SetProperty SetPropertyFromCommand SetSlaveInfo ShellArg
+ShellCommand ShellMixin ShellSequence SingleBranchScheduler SlaveLock SlaveSource Source SourceStamp
+SourceStampFilter Spacer Sphinx StashStatusPush StateMixin StaticFile StatsService StatsStorageBase
+StatusClientPerspective StatusPush StatusReceiverMultiService StatusReceiverService StatusResourceAllBuilders
+StatusResourceBuild StatusResourceBuildStep StatusResourceBuilder StepBox StepsResource StopBuildEndpointMatcher
+StopGerritRelatedBuilds StopRelatedBuilds StreamLog StringDownload StringParameter SubunitShellCommand
+SyncmailMaildirSource TelegramBot TelegramContact TelnetManhole Test TestResult TextParameter TinderboxMailNotifier
+Transform TreeSize Trial TrialTestCaseCounter Trigger Triggerable TryBase Try_Jobdir Try_Userpass TwistedBaseFactory
+TwistedDebsBuildFactory TwistedReactorsBuildFactory URLForBuild UbuCowbuilder UbuPbuilder UpcloudLatentWorker
+UserInfoProviderBase UserNameParameter UserPasswordAuth UsersAuth VALID_EMAIL VC10 VC11 VC12 VC14 VC141 VC6 VC7 VC8
+VC9 VCExpress9 VS2017 VS2019 VS2022 ValidationError ValidationErrorCollector VaultAuthenticatorApprole
+VaultAuthenticatorToken ViewBuildsEndpointMatcher VisualStudio WARNINGS Wait WarningCountingShellCommand Waterfall
+WaterfallStatusResource WebStatus WithProperties Worker WorkerChoiceParameter WorkerLock WorkerMissingGenerator
+WorkerSetupError ZulipStatusPush asyncSleep build_get_class bytes2unicode css_classes datetime2epoch deferredLocked
+enforceChosenSlave enforceChosenWorker epoch2datetime eventually fnmatchStrMatcher formatInterval getDetailsForBuild
+human_readable_delta makeStatusRemoteCommand now path_to_build path_to_builder path_to_root path_to_slave
+path_to_step safeTranslate unicode2bytes
+"""
+
+_MODULES = """
+buildrequest buildset buildslave buildslave.base buildslave.ec2 buildslave.libvirt buildslave.openstack changes
+changes.base changes.bitbucket changes.bonsaipoller changes.changes changes.filter changes.freshcvs
+changes.gerritchangesource changes.github changes.gitpoller changes.hgpoller changes.mail changes.maildir
+changes.maildirtwisted changes.monotone changes.p4poller changes.pb changes.svnpoller config config.builder
+config.master configurators data data.resultspec db db.base db.buildrequests db.builds db.connector db.dbspec
+db.enginestrategy db.exceptions db.migrate_utils db.pool dnotify ec2buildslave interfaces locks machine.base
+machine.generic machine.latent manhole master pbutil plugins plugins.db process process.base process.build
+process.builder process.buildrequest process.buildstep process.factory process.log process.logobserver
+process.process_twisted process.project process.properties process.remotecommand process.remotetransfer
+process.results process.step process.users process.users.manual process.workerforbuilder reporters reporters.base
+reporters.bitbucket reporters.bitbucketserver reporters.generators.build reporters.generators.buildrequest
+reporters.generators.buildset reporters.generators.utils reporters.generators.worker reporters.gerrit
+reporters.gerrit_verify_status reporters.github reporters.gitlab reporters.http reporters.irc reporters.mail
+reporters.message reporters.pushjet reporters.pushover reporters.telegram reporters.utils reporters.zulip revlinks
+scheduler schedulers schedulers.base schedulers.basic schedulers.canceller schedulers.canceller_buildset
+schedulers.dependent schedulers.filter schedulers.forcesched schedulers.timed schedulers.triggerable
+schedulers.trysched scripts scripts.base scripts.runner secrets.providers.base secrets.providers.file
+secrets.providers.passwordstore secrets.providers.vault_hvac slave slave.commands slave.registry sourcestamp
+statistics.capture statistics.stats_service statistics.storage_backends.base
+statistics.storage_backends.influxdb_client status status.base status.builder status.client status.github
+status.html status.logfile status.mail status.results status.status_gerrit status.status_push status.status_stash
+status.tinderbox status.web status.web.about status.web.auth status.web.authz status.web.base status.web.baseweb
+status.web.build status.web.builder status.web.changes status.web.console status.web.hooks status.web.hooks.github
+status.web.logs status.web.status_json status.web.step status.web.waterfall status.words steps steps.blocker
+steps.cmake steps.configurable steps.cppcheck steps.download_secret_to_worker steps.dummy steps.gerrit
+steps.gitdiffinfo steps.http steps.master steps.maxq steps.mswin steps.mtrlogobserver steps.package.deb.lintian
+steps.package.deb.pbuilder steps.package.rpm.mock steps.package.rpm.rpmbuild steps.package.rpm.rpmlint
+steps.package.rpm.rpmspec steps.python steps.python_twisted steps.shell steps.shellsequence steps.slave steps.source
+steps.source.base steps.source.bzr steps.source.cvs steps.source.darcs steps.source.gerrit steps.source.git
+steps.source.github steps.source.gitlab steps.source.mercurial steps.source.mtn steps.source.oldsource
+steps.source.p4 steps.source.repo steps.source.svn steps.subunit steps.transfer steps.trigger steps.vstudio
+steps.worker twcompat util util.collections util.config util.deferwaiter util.eventual util.git_credential
+util.giturlparse util.httpclientservice util.identifiers util.kubeclientservice util.logger util.misc util.sautils
+util.service util.ssfilter util.ssl util.state util.twisted warnings worker worker.base worker.docker worker.ec2
+worker.kubernetes worker.latent worker.libvirt worker.local worker.marathon worker.openstack worker.protocols.pb
+worker.upcloud www www.auth www.authz www.authz.authz www.authz.endpointmatchers www.authz.roles www.avatar
+www.hooks www.hooks.base www.hooks.bitbucket www.hooks.bitbucketcloud www.hooks.bitbucketserver www.hooks.github
+www.hooks.gitlab www.ldapuserinfo www.oauth2 www.plugin www.resource
+"""
+
+KNOWN_NAMES = frozenset(_NAMES.split())
+KNOWN_MODULES = frozenset(f"buildbot.{name}" for name in _MODULES.split())
+# packages beside `buildbot` that older files import
+KNOWN_OWNERS = frozenset({"buildbot_worker", "buildbot_www"})
