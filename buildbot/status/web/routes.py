@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from buildbot.status.web import (
     about_page,
+    actions,
+    build_page,
     builder_page,
     builders_page,
     changes_page,
+    events_page,
     home_page,
+    log_page,
     slaves_page,
+    step_page,
     waterfall_page,
 )
 from buildbot.status.web.pages import Route
@@ -18,7 +23,12 @@ ROUTES: tuple[Route, ...] = (
     *waterfall_page.ROUTES,
     *builders_page.ROUTES,
     *builder_page.ROUTES,
+    *build_page.ROUTES,
+    *step_page.ROUTES,
+    *log_page.ROUTES,
+    *events_page.ROUTES,
     *slaves_page.ROUTES,
     *changes_page.ROUTES,
     *about_page.ROUTES,
+    *actions.ROUTES,
 )
