@@ -93,6 +93,9 @@ _AUTHZ = _from("buildbot.config.authz", "Authz", "fnmatchStrMatcher", "reStrMatc
 
 _WEB_STATUS = _from("buildbot.config.web", "WebStatus", "Waterfall")
 _MAIL = _from("buildbot.status.mail", "MailNotifier")
+_FORMATTERS = _from("buildbot.status.mail_text", "MessageFormatter", "MessageFormatterFunction")
+_GENERATORS = _from("buildbot.status.mail_selection", "BuildStatusGenerator")
+_PB_LISTENER = _from("buildbot.status.pblistener", "PBListener")
 _OBSERVERS = _from(
     "buildbot.process.observers",
     "BufferLogObserver",
@@ -112,10 +115,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.buildslave": _SLAVE,
     "buildbot.plugins.changes": _from("buildbot.changes.pb", "PBChangeSource")
     | _from("buildbot.changes.gitpoller", "GitPoller"),
-    "buildbot.plugins.reporters": _MAIL,
+    "buildbot.plugins.reporters": _MAIL | _FORMATTERS | _GENERATORS,
     "buildbot.plugins.schedulers": _BASIC | _FORCED,
     "buildbot.plugins.secrets": {},
-    "buildbot.plugins.status": _MAIL | _from("buildbot.config.web", "WebStatus"),
+    "buildbot.plugins.status": _MAIL | _PB_LISTENER | _from("buildbot.config.web", "WebStatus"),
     "buildbot.plugins.steps": _SHELL | _GIT | _from("buildbot.process.buildstep", "BuildStep"),
     "buildbot.plugins.util": {
         **RESULTS,
@@ -141,11 +144,14 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.process.logobserver": _OBSERVERS,
     "buildbot.process.step": _SHELL,
     "buildbot.reporters": {},
-    "buildbot.reporters.mail": _MAIL,
+    "buildbot.reporters.generators.build": _GENERATORS,
+    "buildbot.reporters.mail": _MAIL | _from("buildbot.status.mail", "Domain"),
+    "buildbot.reporters.message": _FORMATTERS,
     "buildbot.scheduler": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.basic": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.filter": _FILTER,
     "buildbot.status.builder": _OLD_RESULTS,
+    "buildbot.status.client": _PB_LISTENER,
     "buildbot.status.html": _WEB_STATUS,
     "buildbot.status.results": _OLD_RESULTS,
     "buildbot.status.web.auth": _OLD_AUTH,
