@@ -139,5 +139,5 @@ class LogServer:
 if __name__ == "__main__":
     Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
     _serving = Deferred.fromCoroutine(serve(Path(sys.argv[1]), int(sys.argv[2])))
-    _serving.addErrback(lambda failure: (failure.printTraceback(), os._exit(1)))
+    _failing = _serving.addErrback(lambda failure: (failure.printTraceback(), os._exit(1)))
     reactor.run()

@@ -174,7 +174,7 @@ class LogStreamTests(Case):
     def setUp(self) -> None:
         super().setUp()
         build = self.served.build()
-        self.id, self.writer = self.served.log(build, self.served.step(build))
+        self.log_id, self.writer = self.served.log(build, self.served.step(build))
         self.path = f"{build_path(build)}/steps/compile/logs/stdio/events"
         self.open = True
         self.addCleanup(lambda: self.open and self.writer.close())
@@ -241,7 +241,7 @@ class LogStreamTests(Case):
         answer = self.served.ask(self.path)
         self.write(b"last words")
         self.open = False
-        self.served.finish_log(self.id, self.writer)
+        self.served.finish_log(self.log_id, self.writer)
         told = answer.events(0.3) + answer.events(3)
         self.assertEqual([event for event, _, _ in told], ["lines", "end"])
         self.assertTrue(answer.ended)
@@ -253,7 +253,7 @@ class LogStreamTests(Case):
         self.open = False
         self.writer.close()
         self.assertEqual(answer.events(0.5), [])
-        self.served.store.transact(logs.finish, self.id, 0, 0, START)
+        self.served.store.transact(logs.finish, self.log_id, 0, 0, START)
         self.assertEqual([event for event, _, _ in answer.events(3)], ["end"])
 
     def test_far_behind_means_a_gap_that_says_which_lines(self) -> None:
