@@ -15,7 +15,7 @@ CHANNEL_CLASS = {Channel.STDOUT: "stdout", Channel.STDERR: "stderr", Channel.HEA
 
 LINES = 1000  # of a window, unless one asks for another number
 MOST_LINES = 5000
-WINDOW_BYTES = 48 * 1024  # a first view stays below 100 kB of HTML
+WINDOW_BYTES = 44 * 1024  # a first view stays below 100 kB of HTML
 MOST_BYTES = 1024 * 1024  # when a number of lines is asked for
 LONGEST_LINE = 16 * 1024
 _PEN_BYTES = 8 * 1024  # before a window, looked through for the colours that are on

@@ -84,8 +84,9 @@ def view(asked: Asked, master: Master) -> View:
     store = master.store
     builder, build, step = find_step(store, asked)
     rows = log_pages.commands_of_step(store, step.id)
+    state = "waiting" if step.started_at is None else formats.result_text(step.result)
     return StepView(
-        title=f"{formats.result_text(step.result) if step.started_at else 'waiting'}: {step.name}, {builder.name} #{build.number}",
+        title=f"{state}: {step.name}, {builder.name} #{build.number}",
         events=events_page.address(builder.name, build.number, stored_events.last_id(store)),
         builder=builder,
         build=build,

@@ -130,7 +130,7 @@ class Served:
         _, requests = buildsets.submit(
             store, reason="because <b>", scheduler="all", builders=[builder], source_stamps=[stamp_id], now=START
         )
-        request = requests[builder] if isinstance(requests, dict) else requests[0]
+        request = requests[0]
         return builds.start(
             store, builder=builder, slave=self.slave, claimed=[request], reason="because <b>", now=START + 10
         )

@@ -21,7 +21,7 @@ class Case(SynchronousTestCase):
         self.addCleanup(self.served.close)
 
     def happen(self, kind: EventKind = EventKind.SLAVE_LOST, **detail: Any) -> int:
-        return self.served.store.transact(events.add, START, kind, None, **detail).id
+        return self.served.store.transact(lambda store: events.add(store, START, kind, **detail)).id
 
 
 class PageEventTests(Case):
@@ -177,7 +177,12 @@ class LogStreamTests(Case):
         self.log_id, self.writer = self.served.log(build, self.served.step(build))
         self.path = f"{build_path(build)}/steps/compile/logs/stdio/events"
         self.open = True
-        self.addCleanup(lambda: self.open and self.writer.close())
+        self.addCleanup(self.end_log)
+
+    def end_log(self) -> None:
+        if self.open:
+            self.open = False
+            self.writer.close()
 
     def write(self, data: bytes, channel: Channel = Channel.STDOUT) -> None:
         self.writer.append(data, channel, 1, START)
