@@ -103,14 +103,14 @@ class PollingChangeSource(ChangeSource):
     ) -> None:
         super().__init__(name=name, settings=settings)
         what = type(self).__name__
-        for argument, value in (("pollRandomDelayMin", pollRandomDelayMin), ("pollRandomDelayMax", pollRandomDelayMax)):
-            if not _is_seconds(value) or value >= max(pollInterval, 1):
-                error(f"{what}(): {argument} must be a number of seconds from 0 to below pollInterval, not {value!r}")
-        if pollRandomDelayMin > pollRandomDelayMax:
-            error(f"{what}(): pollRandomDelayMin is larger than pollRandomDelayMax")
-        if not _is_seconds(pollInterval):
+        if not _is_seconds(pollInterval) or pollInterval == 0:
             error(f"{what}(): pollInterval must be a number of seconds, not {pollInterval!r}")
             pollInterval = 600
+        for argument, value in (("pollRandomDelayMin", pollRandomDelayMin), ("pollRandomDelayMax", pollRandomDelayMax)):
+            if not _is_seconds(value) or value >= pollInterval:
+                error(f"{what}(): {argument} must be seconds from 0 to below pollInterval, not {value!r}")
+        if pollRandomDelayMin > pollRandomDelayMax:
+            error(f"{what}(): pollRandomDelayMin is larger than pollRandomDelayMax")
         self.pollInterval = pollInterval
         self.pollAtLaunch = pollAtLaunch
         self._random_delay = (pollRandomDelayMin, pollRandomDelayMax)

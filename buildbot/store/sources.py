@@ -21,3 +21,20 @@ def set_state(store: Store, source: str, name: str, value: Any) -> None:
         name,
         json.dumps(value),
     )
+
+
+def states(store: Queries, source: str, prefix: str) -> dict[str, Any]:
+    """Everything remembered under names that begin with `prefix`, by the rest of the name."""
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    pairs = store.all(
+        lambda name, value: (name[len(prefix) :], json.loads(value)),
+        "SELECT name, value FROM source_state WHERE source = ? AND name >= ? AND name < ?",
+        source,
+        prefix,
+        end,
+    )
+    return dict(pairs)
+
+
+def forget(store: Store, source: str, name: str) -> None:
+    store.execute("DELETE FROM source_state WHERE source = ? AND name = ?", source, name)

@@ -1,0 +1,193 @@
+"""Runs git: a few processes at once, each with a time limit, each ended with whatever it has started.
+
+Knows nothing of repositories; what is asked of one is in `buildbot.changes.gitrepository`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from buildbot.changes.base import PollFailed
+from buildbot.changes.text import decoded
+
+MOST_OUTPUT = 64 * 1024 * 1024
+_ERRORS_KEPT = 4000
+_GRACE_SECONDS = 3.0
+
+# A command line that runs the rest of its words as leader of a new session: no terminal to ask for a password on, and
+# one group to kill. setsid(1) is a millisecond, a Python is thirty.
+_SETSID = ("import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])",)
+
+
+class GitFailed(PollFailed):
+    """git ended with an error, did not end in time, or printed too much; the text says which."""
+
+
+class Git:
+    """The git program.
+
+    reactor: its clock and `spawnProcess`. binary: name or path of git. slots: one is held while a process runs.
+    environ: the environment of the processes. hide: takes secrets out of git's error messages.
+    """
+
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        binary: str,
+        slots: DeferredSemaphore,
+        environ: Mapping[str, str] = os.environ,
+        hide: Callable[[str], str] = str,
+    ) -> None:
+        self._reactor = reactor
+        self._binary = binary
+        self._slots = slots
+        self._environ = environ
+        self._hide = hide
+        setsid = shutil.which("setsid")
+        self._prefix = (setsid,) if setsid else (sys.executable, "-I", "-S", "-c", *_SETSID)
+
+    async def run(
+        self,
+        command: str,
+        *words: str | bytes,
+        options: Sequence[str] = (),
+        seconds: float,
+        stdin: bytes = b"",
+        most: int = MOST_OUTPUT,
+    ) -> bytes:
+        """What `git OPTIONS COMMAND WORDS` prints. Raises GitFailed.
+
+        Waits for a free slot first, which does not count as running. When it is cancelled, git is ended before it
+        returns.
+        """
+        await self._slots.acquire()
+        try:
+            return await self._run(f"git {command}", (*options, command, *words), seconds, stdin, most)
+        finally:
+            _ = self._slots.release()  # type: ignore[func-returns-value]
+
+    async def _run(self, name: str, words: Sequence[str | bytes], seconds: float, stdin: bytes, most: int) -> bytes:
+        process = _GitProcess(self._reactor, stdin, most)
+        argv = [os.fsencode(word) for word in (*self._prefix, self._binary, *words)]
+        try:
+            self._reactor.spawnProcess(process, argv[0], argv, env=self._environment())
+        except OSError as problem:
+            raise GitFailed(f"cannot start {name}: {problem}") from None
+        deadline = self._reactor.callLater(seconds, process.end, f"did not end within {seconds:g} s and was killed")
+        try:
+            code = await process.ended
+        finally:
+            if deadline.active():
+                deadline.cancel()
+            if process.running:
+                process.end("was cancelled")
+                await process.gone
+        if process.why is not None:
+            raise GitFailed(self._hide(f"{name} {process.why}{process.last_words()}"))
+        if code != 0:
+            raise GitFailed(self._hide(f"{name} failed ({code}){process.last_words()}"))
+        return bytes(process.out)
+
+    def _environment(self) -> dict[bytes, bytes]:
+        environment = dict(self._environ) | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        return {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
+
+
+class _GitProcess(ProcessProtocol):
+    """One process. `ended` fires with its exit code, `gone` when it is over in any case; `why` is why it was killed."""
+
+    def __init__(self, reactor: Any, stdin: bytes, most: int) -> None:
+        self.out = bytearray()
+        self.why: str | None = None
+        self.running = True
+        self.ended: Deferred[int | None] = Deferred()
+        self.gone: Deferred[None] = Deferred()
+        self._errors = bytearray()
+        self._reactor = reactor
+        self._stdin = stdin
+        self._most = most
+        self._pid: int | None = None
+        self._timer: IDelayedCall | None = None
+
+    def last_words(self) -> str:
+        """The end of what it wrote to standard error."""
+        text = decoded(bytes(self._errors)).strip()
+        return f": {text[-500:]}" if text else ""
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        self._pid = transport.pid
+        if self._stdin:
+            transport.write(self._stdin)
+        transport.closeStdin()
+
+    def outReceived(self, data: bytes) -> None:
+        if self.why is None:
+            self.out += data
+            if len(self.out) > self._most:
+                self.end(f"printed more than {self._most} bytes and was killed")
+
+    def errReceived(self, data: bytes) -> None:
+        self._errors = (self._errors + data)[-_ERRORS_KEPT:]
+
+    def end(self, why: str) -> None:
+        """Kill it and its group: gently, so that git removes its lock files, and then for certain."""
+        if self.running and self.why is None:
+            self.why = why
+            self._signal(signal.SIGTERM)
+            self._plan(self._end_for_certain)
+
+    def _end_for_certain(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._let_go()
+        self._plan(self._over)
+
+    def processExited(self, reason: Failure) -> None:
+        # git may leave a child behind that holds its pipes, as ssh does with ControlPersist
+        if self.why is None:
+            self._plan(self._let_go)
+
+    def processEnded(self, reason: Failure) -> None:
+        if self.why is not None:
+            self._signal(signal.SIGKILL)  # the children of a git that was killed
+        self._over(getattr(reason.value, "exitCode", None))
+
+    def _let_go(self) -> None:
+        transport: Any = self.transport
+        transport.loseConnection()
+
+    def _over(self, code: int | None = None) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self.running:
+            self.running = False
+            if not self.ended.called:
+                self.ended.callback(code)
+            self.gone.callback(None)
+
+    def _plan(self, call: Callable[[], None]) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = self._reactor.callLater(_GRACE_SECONDS, call)
+
+    def _signal(self, number: int) -> None:
+        if self._pid is None:
+            return
+        try:
+            os.killpg(self._pid, number)
+        except OSError:
+            transport: Any = self.transport
+            with suppress(Exception):  # not yet the leader of its group, or gone
+                transport.signalProcess(number)
