@@ -95,7 +95,7 @@ def make(wanted: Wanted, say: Say) -> ExitCode:
         if taken.exists():
             raise CommandFailed(f"{taken} exists already: choose another directory")
     create_master(TacSettings(basedir=master, relocatable=True), force=False, say=lambda sentence: None)
-    slave_password, web_password = secrets.token_urlsafe(18), secrets.token_urlsafe(9)
+    slave_password, web_password = secrets.token_hex(12), secrets.token_hex(6)
     _write_private(master / "slave-password", slave_password + "\n")
     _write_private(master / "htpasswd", f"{WEB_USER}:{passwords.make(web_password)}\n")
     (master / "master.cfg").write_text(config_text(wanted), encoding="utf-8")

@@ -170,6 +170,7 @@ def restart(
     return control.start_daemon(basedir.absolute(), start_timeout, say(quiet))
 
 
+@main.command()
 @quiet_option
 @click.option(
     "--progress_timeout",
@@ -180,15 +181,14 @@ def restart(
     help="Wait at most so many seconds for the master's answer.",
 )
 @basedir_argument
-def _reconfig(basedir: Path, quiet: bool, progress_timeout: float) -> int:
+def reconfig(basedir: Path, quiet: bool, progress_timeout: float) -> int:
     """Let a running master load its configuration again, and say what came of it."""
     from buildbot.scripts import control
 
     return control.reconfig(basedir.absolute(), progress_timeout, say(quiet))
 
 
-main.command("reconfig")(_reconfig)
-main.command("sighup")(_reconfig)
+main.add_command(reconfig, "sighup")
 
 
 @main.command()

@@ -125,8 +125,8 @@ def _start(application: Any, masters: list[Any], starter: Starter, outcome: list
 
     def failed(failure: Failure) -> None:
         outcome[0] = ExitCode.FAILED
-        log.msg("the master could not start", isError=False)
-        log.msg(failure.getTraceback())
+        if not getattr(failure.value, "problems", None):
+            log.msg(f"the master could not start\n{failure.getTraceback()}")
         starter.failed(_reason(failure))
         reactor.callLater(0, _stop)
 
