@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 from buildbot.model import Build, Builder, BuilderID, Change, Event, EventKind, Result
@@ -18,7 +19,7 @@ MOST_COLUMNS = 40
 NUM_EVENTS = 200
 NUM_EVENTS_MAX = 2000
 LEAST_RELOAD_SECONDS = 15
-LOOKED_AT_WITH_FILTER = 500
+LOOKED_AT_WITH_FILTER = 500  # of each builder, and 5000 of all
 LONGEST_TEXT = 90
 CHANGES_BEFORE_SECONDS = 600.0  # a build's changes arrived somewhat before it
 _GOOD = (Result.SUCCESS, Result.WARNINGS, Result.SKIPPED)
@@ -164,7 +165,7 @@ def _builds(
         window.until,
         window.since,
         wanted,
-        looked_at=limit if wanted == BuildFilter() else LOOKED_AT_WITH_FILTER,
+        looked_at=limit if wanted == BuildFilter() else min(LOOKED_AT_WITH_FILTER, 5000 // max(len(chosen), 1)),
         limit=limit,
     )
     steps = pages.steps_of(master.store, [build.id for build in found], window.boxes)
@@ -269,19 +270,14 @@ def _rows(grid: Grid[Shown]) -> tuple[GridRow, ...]:
 def _labels(times: Sequence[int]) -> list[TimeLabel | None]:
     """One label for all the rows of a minute, at the first of them."""
     labels: list[TimeLabel | None] = []
-    last_minute = last_date = ""
-    first = 0
-    for number, at in enumerate(times):
-        moment = formats.local(at)
-        minute, date = moment.strftime("%Y-%m-%d %H:%M"), moment.strftime("%a %d %b")
-        if minute == last_minute:
-            labels.append(None)
-            label = labels[first]
-            assert label is not None
-            labels[first] = label._replace(rows=label.rows + 1)
-        else:
-            labels.append(TimeLabel(1, at, date if date != last_date else "", moment.strftime("%H:%M")))
-            first, last_minute, last_date = number, minute, date
+    last_date = ""
+    for minute, rows in groupby(times, lambda at: at // 60):
+        moment = formats.local(minute * 60)
+        date = f"{moment:%a %d %b}"
+        count = len(list(rows))
+        labels.append(TimeLabel(count, minute * 60, date if date != last_date else "", f"{moment:%H:%M}"))
+        labels += [None] * (count - 1)
+        last_date = date
     return labels
 
 
