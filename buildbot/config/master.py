@@ -72,8 +72,7 @@ def config_from_dict(given: Mapping[Any, Any], at: Places, set_place: Callable[[
     web, receivers = take_web(values.get("www"), list(values.get("status", ())))
     status = _objects("status", receivers, at) + _objects("services", values.get("services", ()), at)
     ports = read_ports(values, at)
-    if all(key in KEYS or key in SAME for key in given):  # a misspelt list is not also a missing one
-        _require(values, at)
+    _require(given, at)
     config = Config(
         title=values.get("title", "Buildbot"),
         title_url=values.get("titleURL", ""),
@@ -100,11 +99,13 @@ def _with_slash(url: str) -> str:
     return url if url.endswith("/") else url + "/"
 
 
-def _require(values: Mapping[str, Any], at: Places) -> None:
+def _require(given: Mapping[Any, Any], at: Places) -> None:
+    if not all(key in KEYS or key in SAME for key in given):
+        return  # a misspelt list is not also a missing one
     at("")
-    if not values.get("builders"):
+    if not given.get("builders"):
         error("no builders are configured", "c['builders'] = [BuilderConfig(...)]")
-    if not values.get("slaves"):
+    if not any(given.get(name) for name in ("slaves", "workers", "bots")):
         error("no slaves are configured", "c['slaves'] = [BuildSlave('name', 'password')]")
 
 

@@ -17,7 +17,7 @@ class KeyPlaces:
         self._found: dict[str, Location] | None = None
 
     def of(self, key: str) -> Location | None:
-        """The first place that gives this key, in the first file that does."""
+        """The last assignment of this key, or else its first place in a dict, in the first file that has it."""
         if self._found is None:
             self._found = {}
             for file in self._files:
@@ -31,10 +31,12 @@ def _keys_in(file: str) -> Iterator[tuple[str, int]]:
         tree = ast.parse(Path(file).read_bytes(), file)
     except (OSError, SyntaxError, ValueError):
         return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            yield from _constant(node.slice)
-        elif isinstance(node, ast.Dict):
+    nodes = list(ast.walk(tree))
+    assigned = [node.slice for node in nodes if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)]
+    for key in sorted(assigned, key=lambda node: -node.lineno):
+        yield from _constant(key)
+    for node in nodes:
+        if isinstance(node, ast.Dict):
             yield from _keys_of_dict(node)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
             yield from ((keyword.arg, keyword.value.lineno) for keyword in node.keywords if keyword.arg)

@@ -114,7 +114,7 @@ class _VirtualLoader(importlib.abc.Loader):
         module.__doc__ = "Served by buildbot.config.names."
         module.__dict__["__getattr__"] = _getter(name)
         module.__dict__["__dir__"] = lambda: names_of(name)
-        module.__dict__["__all__"] = sorted(TABLE.get(name, {}))
+        module.__dict__["__all__"] = sorted(TABLE.get(name) or names_of(name))  # for `from ... import *`
 
 
 class _Finder(importlib.abc.MetaPathFinder):

@@ -64,6 +64,6 @@ def test_runtime_properties_are_left_out_on_request() -> None:
 
 
 def test_render_gives_a_deferred() -> None:
-    rendered: list[str] = []
-    Properties(x=1).render([Interpolate("%(prop:x)s")]).addCallback(rendered.append)
+    rendered: list[Any] = []
+    _ = Properties(x=1).render([Interpolate("%(prop:x)s")]).addCallback(rendered.append)
     assert rendered == [["1"]]

@@ -57,7 +57,7 @@ def properties(build: Any = None) -> Properties:
 def rendered(value: Any, props: Any = None) -> Any:
     """The value, now: nothing in these tests waits."""
     outcome: list[Any] = []
-    ensureDeferred(render(value, props or properties())).addBoth(outcome.append)
+    _ = ensureDeferred(render(value, props or properties())).addBoth(outcome.append)
     assert outcome, f"{value!r} is still waiting"
     if isinstance(outcome[0], Failure):
         outcome[0].raiseException()
@@ -266,7 +266,7 @@ def test_a_renderer_may_answer_in_any_way() -> None:
         return (a, b, props.getProperty("one"))
 
     assert rendered(plain) == "ex"
-    assert plain.__name__ == "plain" and plain.__doc__ == "Says it."
+    assert vars(plain)["__name__"] == "plain" and plain.__doc__ == "Says it."
     assert rendered(later) == "ex!"
     assert rendered(deferred) == [1]
     assert rendered(with_arguments.withArgs(Property("x")).withArgs(b=Property("one"))) == ("ex", 1, 1)
