@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -96,13 +97,7 @@ def server(processes: Processes, tmp_path: Path) -> Server:
 
 def send(processes: Processes, code: int = 0, **options: Any) -> str:
     arguments = {"auth": "change:changepw", "who": "ann", "timeout": 20} | options
-    return processes.run([*_python(), "-c", CLIENT, json.dumps(arguments)], name="sendchange", code=code)
-
-
-def _python() -> list[str]:
-    import sys
-
-    return [sys.executable]
+    return processes.run([sys.executable, "-c", CLIENT, json.dumps(arguments)], name="sendchange", code=code)
 
 
 class TestOurClient:
@@ -124,6 +119,20 @@ class TestOurClient:
         )  # fmt: skip
         assert files == ["a b.c", "ü"]
         assert properties == {"n": "v:w", "m": "1"}
+
+    def test_the_command_line(self, server: Server, processes: Processes, tmp_path: Path) -> None:
+        command = [
+            Path(sys.executable).with_name("buildbot"),
+            "sendchange",
+            f"--master={server.master}",
+            "--who=ann",
+            "-p",
+            "a:b",
+        ]
+        output = processes.run([*command, "--comments", "hello", "src/x"], name="buildbot", cwd=tmp_path)
+        assert "change sent successfully" in output
+        ((change, files, properties),) = server.stored()
+        assert (change.author, change.comments, files, properties) == ("ann", "hello", ["x"], {"a": "b"})
 
     def test_a_wrong_password_says_what_to_compare(self, server: Server, processes: Processes) -> None:
         output = send(processes, code=1, master=server.master, auth="change:wrong")
@@ -173,7 +182,7 @@ class TestOurClient:
     def test_a_port_that_hangs_up_is_given_up_at_once(self, processes: Processes) -> None:
         with listening() as (listener, port):
             sender = processes.start(
-                [*_python(), "-c", CLIENT, json.dumps({"master": f"127.0.0.1:{port}", "who": "a", "auth": "u:p"})]
+                [sys.executable, "-c", CLIENT, json.dumps({"master": f"127.0.0.1:{port}", "who": "a", "auth": "u:p"})]
             )
             listener.accept()[0].close()
             assert sender.wait_for_exit(20) == 1
