@@ -41,6 +41,7 @@ class CommandHome(Protocol):
     """What a running command needs of its step."""
 
     build: Any
+    logs: dict[str, StepLog]
 
     def next_ordinal(self) -> int: ...
 
@@ -253,7 +254,11 @@ class RemoteCommand:
             return None
         if name not in self.logs:
             delayed = self.delayedLogs.pop(name, None)
-            self.logs[name] = self._home.new_log(name) if delayed is None else delayed[0](self)
+            before = self._home.logs.get(name)  # of an earlier command: both are told in one log
+            if delayed is not None:
+                self.logs[name] = delayed[0](self)
+            else:
+                self.logs[name] = before if before is not None and not before.finished else self._home.new_log(name)
         return self.logs[name]
 
 
