@@ -1,0 +1,312 @@
+"""What every source step shares: which source is built, the patch of a try build, and what is told of the result.
+
+A subclass says how its version control system brings a revision into the working directory (`check_out`), and what
+revision that was (`got_revision`). All else is here.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from buildbot.config.errors import error
+from buildbot.process.buildstep import BuildStep, BuildStepFailed, CommandMixin
+from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
+from buildbot.process.results import SUCCESS
+from buildbot.process.sourcestamp import PatchView
+
+OLD_MODES = {"update": ("incremental", None), "copy": ("full", "copy"), "clobber": ("full", "clobber")}
+DIFF = ".buildbot-diff"
+PATCHED = ".buildbot-patched"
+ANY_RC = dict.fromkeys(range(-1, 256), SUCCESS)
+
+
+class Source(CommandMixin, BuildStep):
+    """Base of the steps that check out source. All arguments but `workdir` are keywords.
+
+    workdir: where to, relative to the builder's directory (default: the factory's, `build`). mode: `incremental` or
+    `full`; method: how to be full, see the subclass. alwaysUseLatest: ignore the revision that is asked for. timeout:
+    seconds that a command may be silent (default 1200). retry: (seconds to wait, how often) to try again after a
+    failure. env, logEnviron: as for ShellCommand. codebase: which source stamp of the build is meant (default '').
+    The other arguments are those of `BuildStep`; a failure stops the build and makes it FAILURE.
+
+    Sets the property `got_revision`: the revision, or {codebase: revision} when the step names a codebase.
+    """
+
+    name = "source"
+    haltOnFailure = True
+    flunkOnFailure = True
+    description: Any = ("updating",)
+    descriptionDone: Any = ("update",)
+    renderables: ClassVar[Any] = ("mode", "method", "env", "timeout")
+    own_env: ClassVar[dict[str, str]] = {}  # what the programs need, unless the user says otherwise
+    methods: ClassVar[tuple[str, ...]] = ()  # of mode `full`; the first is the default
+
+    def __init__(
+        self,
+        workdir: Any = None,
+        mode: Any = "incremental",
+        method: Any = None,
+        alwaysUseLatest: bool = False,
+        timeout: Any = 20 * 60,
+        retry: Any = None,
+        env: Any = None,
+        logEnviron: bool = True,
+        codebase: Any = "",
+        **kwargs: Any,
+    ) -> None:
+        if workdir is not None:
+            kwargs["workdir"] = workdir
+        if codebase:
+            kwargs.setdefault("name", f"{type(self).name}-{codebase}")
+            kwargs.setdefault("descriptionSuffix", codebase)
+        super().__init__(**kwargs)
+        if mode in OLD_MODES and method is None:
+            mode, method = OLD_MODES[mode]
+        self.mode = mode
+        self.method = method
+        self.alwaysUseLatest = alwaysUseLatest
+        self.timeout = timeout
+        self.retry: Any = retry
+        self.env = env
+        self.logEnviron = logEnviron
+        self.codebase = codebase
+        self._resting: tuple[IDelayedCall, Deferred[None]] | None = None
+        problem = self._wrong_mode()
+        if problem is not None:
+            error(f"{type(self).__name__}: {problem}")
+        if retry is not None and not _is_retry(retry):
+            error(f"{type(self).__name__}: retry is (seconds to wait, number of times), not {retry!r}")
+        if not isinstance(codebase, str):
+            error(f"{type(self).__name__}: codebase is a string, not {codebase!r}")
+
+    # -- for subclasses
+
+    async def check_out(self, branch: str | None, revision: str | None) -> None:
+        """Bring the source into `workdir`: this revision, or the branch's newest. Raises BuildStepFailed."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it checks out")
+
+    async def got_revision(self) -> str | None:
+        """The revision that is in `workdir` now."""
+        raise NotImplementedError(f"{type(self).__name__} does not say which revision it has")
+
+    async def note_patched(self, paths: list[str]) -> None:
+        """The patch has been applied; these paths, relative to `workdir`, may be new. The next checkout undoes it."""
+
+    async def clobber(self) -> None:
+        """Remove what is checked out."""
+        await self.remove(str(self.workdir))
+
+    # -- running
+
+    async def run(self) -> int:
+        problem = self._wrong_mode()
+        if problem is not None:
+            return self.fail(problem)
+        stamp = self.build.getSourceStamp(self.codebase)
+        if stamp is None:
+            return self.fail(f"the build has no source stamp of the codebase {self.codebase!r}")
+        revision = None if self.alwaysUseLatest else stamp.revision or last_revision(stamp.changes)
+        if revision:
+            self.set_source_property("revision", revision)
+        await self._check_out_patiently(stamp.branch, revision or None)
+        got = await self.got_revision()
+        if got:
+            self.set_source_property("got_revision", got)
+        if stamp.patch is not None:
+            await self._apply(stamp.patch)
+        return SUCCESS
+
+    async def _check_out_patiently(self, branch: str | None, revision: str | None) -> None:
+        delay, left = self.retry or (0, 0)
+        while True:
+            try:
+                await self.check_out(branch, revision)
+                return
+            except BuildStepFailed:
+                if left <= 0 or self.stopped:
+                    raise
+            left -= 1
+            self.say(f"trying again in {delay} s, {left} more after that\n")
+            await self._rest(delay)
+
+    async def _rest(self, seconds: float) -> None:
+        over: Deferred[None] = Deferred()
+        self._resting = (self.build.clock.callLater(seconds, over.callback, None), over)
+        await over
+        self._resting = None
+        self.check_not_stopped()
+
+    async def interrupt(self, reason: Any) -> None:
+        if self._resting is not None and self._resting[0].active():
+            self._resting[0].cancel()
+            self._resting[1].callback(None)
+        await super().interrupt(reason)
+
+    def check_not_stopped(self) -> None:
+        """Raises BuildStepFailed once the step is stopped: what commands said then means nothing."""
+        if self.stopped:
+            raise BuildStepFailed("stopped")
+
+    def say(self, text: str) -> None:
+        """A line of our own in the log."""
+        log = self.logs.get("stdio") or self.new_log("stdio")
+        _ = log.addHeader(text)
+
+    def fail(self, why: str) -> int:
+        """Raise BuildStepFailed, with the reason in the log and in the step's text."""
+        self.say(f"{why}\n")
+        self.descriptionDone = f"{self.name}: {why}"
+        self.descriptionSuffix = None
+        raise BuildStepFailed(why)
+
+    def set_source_property(self, name: str, value: str) -> None:
+        """Set a property of this source: for a named codebase, in a dictionary with those of the others."""
+        given: Any = value
+        if self.codebase:
+            before = self.getProperty(name)
+            given = {**(before if isinstance(before, dict) else {}), self.codebase: value}
+        self.build.setProperty(name, given, type(self).__name__)
+
+    def _wrong_mode(self) -> str | None:
+        if not isinstance(self.mode, (str, type(None))) or not isinstance(self.method, (str, type(None))):
+            return None  # known when it is rendered
+        if self.mode not in ("incremental", "full"):
+            return f"mode is 'incremental' or 'full', not {self.mode!r}"
+        if self.mode == "incremental" and self.method is not None:
+            return f"method={self.method!r} belongs to mode='full'"
+        if self.method is not None and self.method not in self.methods:
+            return f"method is one of {', '.join(self.methods)}, not {self.method!r}"
+        return None
+
+    # -- commands
+
+    async def shell(
+        self, argv: list[Any], *, workdir: str | None = None, collect: bool = False, stdin: bytes | None = None
+    ) -> RemoteShellCommand:
+        """Run a program; its exit code is for the caller to judge. Raises BuildStepFailed when it cannot be run."""
+        command = RemoteShellCommand(
+            workdir=str(self.workdir) if workdir is None else workdir,
+            command=argv,
+            env={**self.own_env, **(self.build.env or {}), **(self.env or {})} or None,
+            timeout=self.timeout,
+            logEnviron=self.logEnviron,
+            collectStdout=collect,
+            initialStdin=stdin,
+            decodeRC=ANY_RC,
+        )
+        await self._run(command)
+        if command.outcome.get("error"):
+            self.fail(f"{argv[0]} cannot be run on the slave: {command.outcome['error']}")
+        if self.timed_out:
+            self.fail(f"{argv[0]} timed out")
+        return command
+
+    async def remove(self, path: str) -> None:
+        """Remove a directory or file. Raises BuildStepFailed."""
+        await self._small("rmdir", {"dir": path, "timeout": self.timeout}, f"{path} cannot be removed")
+
+    async def copy(self, source: str, target: str) -> None:
+        """Copy a directory. Raises BuildStepFailed."""
+        await self._small("cpdir", {"fromdir": source, "todir": target}, f"{source} cannot be copied to {target}")
+
+    async def exists(self, path: str) -> bool:
+        command = RemoteCommand("stat", {"file": path}, ignore_updates=True, decodeRC=ANY_RC)
+        await self._run(command)
+        return command.rc == 0
+
+    async def find(self, pattern: str) -> list[str]:
+        """The paths that match; none when the slave cannot say."""
+        command = RemoteCommand("glob", {"path": pattern}, ignore_updates=True)
+        await self._run(command)
+        found = command.outcome.get("result")
+        return [str(path) for path in found] if isinstance(found, (list, tuple)) else []
+
+    async def _small(self, name: str, args: dict[str, Any], complaint: str) -> None:
+        command = RemoteCommand(name, args)
+        await self._run(command)
+        if command.rc != 0:
+            self.fail(f"{complaint}: {command.outcome.get('error') or command.reason or command.rc}")
+
+    async def _run(self, command: RemoteCommand) -> None:
+        self.check_not_stopped()
+        await self.runCommand(command)
+        self.check_not_stopped()
+
+    # -- the patch of a try build
+
+    async def _apply(self, patch: PatchView) -> None:
+        subdir = posixpath.normpath(patch.subdir or ".")
+        if subdir.startswith(("/", "..")) or "\0" in subdir or not 0 <= patch.level < 100:
+            self.fail(f"the patch is for the directory {patch.subdir!r}, which is not in the source")
+        where = posixpath.join(str(self.workdir), subdir)
+        await self._send(where, DIFF, patch.body)
+        await self._send(str(self.workdir), PATCHED, b"")
+        words = [f"-p{patch.level}", "--remove-empty-files", "--force", "--forward", "--input", DIFF]
+        done = await self.shell(["patch", *words], workdir=where)
+        await self._run(RemoteCommand("rmfile", {"path": posixpath.join(where, DIFF)}, ignore_updates=True))
+        made = [path for path in new_paths(patch.body, patch.level) if not path.startswith(("/", "../"))]
+        await self.note_patched([PATCHED, *(posixpath.normpath(posixpath.join(subdir, path)) for path in made)])
+        if done.rc != 0:
+            self.fail("the patch does not apply")
+
+    async def _send(self, directory: str, name: str, content: bytes) -> None:
+        command = RemoteCommand(
+            "downloadFile", {"workdir": directory, "slavedest": name, "maxsize": None, "blocksize": 32768, "mode": None}
+        )
+        command.download = Text(content)
+        await self._run(command)
+        if command.rc != 0:
+            self.fail(f"{name} cannot be written on the slave: {command.outcome.get('error') or command.rc}")
+
+
+class Text:
+    """A file for the slave whose content is in memory."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._content[offset : offset + length]
+
+
+def last_revision(changes: Any) -> str | None:
+    """The revision of the last change, the one that contains the others."""
+    return changes[-1].revision if changes else None
+
+
+def new_paths(diff: bytes, level: int) -> Iterator[str]:
+    """The files that applying a diff may make: those it adds, and the targets of renames and copies."""
+    header, from_nothing = b"", False
+    for line in diff.splitlines():
+        if line.startswith(b"diff --git "):
+            header = line.rpartition(b" ")[2]
+        elif line.startswith(b"new file mode") and header:
+            yield _stripped(header, level)
+        elif line.startswith((b"rename to ", b"copy to ")):
+            yield line.partition(b" to ")[2].decode("utf-8", "surrogateescape")
+        elif line.startswith(b"--- "):
+            from_nothing = _is_nothing(line)
+        elif line.startswith(b"+++ ") and from_nothing:
+            yield _stripped(line[4:].partition(b"\t")[0], level)
+
+
+def _is_nothing(line: bytes) -> bool:
+    name, _, date = line[4:].partition(b"\t")
+    return name == b"/dev/null" or date.startswith((b"1970-01-01", b"Thu Jan  1", b"1969-12-31", b"Wed Dec 31"))
+
+
+def _stripped(path: bytes, level: int) -> str:
+    parts = path.split(b"/")
+    return b"/".join(parts[level:] if len(parts) > level else parts[-1:]).decode("utf-8", "surrogateescape")
+
+
+def _is_retry(retry: Any) -> bool:
+    if not isinstance(retry, (list, tuple)) or len(retry) != 2:
+        return False
+    delay, count = retry
+    return isinstance(delay, (int, float)) and isinstance(count, int) and delay >= 0 and count >= 0

@@ -1,0 +1,390 @@
+"""The Git step: brings a commit of a repository into the working directory, whatever state that is in.
+
+The working copy is made by `git init` and `git fetch`, never by `git clone`, so that one way serves a new directory, a
+damaged `.git` and a changed URL, and no file that is not git's is touched unless the mode says so. Nothing is decided
+by the wording of git's messages: when a fetch fails, `git ls-remote` tells whether the server or our copy is to blame.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+from buildbot.config.errors import error
+from buildbot.process.buildstep import BuildStepFailed
+from buildbot.process.remotecommand import RemoteShellCommand
+from buildbot.process.steplog import slug_of
+from buildbot.steps.source.base import Source
+
+_FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_REVISION = re.compile(r"[A-Za-z0-9_][\w./+~^@{}#=,-]{0,254}")
+_BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^/|/$|\.$|^$|^\.|^@$")
+_PASSWORD = re.compile(r"^([A-Za-z][\w+.-]*://[^/@:]*):([^/]+)@")
+_NOT_YET = ("sshPrivateKey", "sshHostKey", "sshKnownHosts", "auth_credentials", "git_credentials")
+_DESCRIBE = {"tags", "all", "always", "contains", "debug", "long", "exact-match", "first-parent", "dirty"}
+_DESCRIBE_VALUES = {"match", "exclude", "abbrev", "candidates", "dirty"}
+ALL_HEADS = "+refs/heads/*:refs/buildbot/heads/*"
+
+
+class Damaged(Exception):
+    """The working copy's own repository does not work."""
+
+
+class Git(Source):
+    """Check out source with Git.
+
+    repourl: where from; a string, a renderable, a dict or function of the source stamp's repository, or a string with
+    `%s` for it. branch: built when the source stamp names none (default `HEAD`: the server's own choice). mode
+    `incremental` (default) keeps every file that is not git's; `full` does not, by its method: `fresh` (default)
+    removes untracked and ignored files, `clean` leaves the ignored ones, `clobber` removes everything first, `copy`
+    updates `source` and copies it. submodules, remoteSubmodules (their newest commits), tags: fetch them too. shallow:
+    True or a number of commits. filters: of a partial clone, such as ["blob:none"]. reference: a repository on the
+    slave to borrow objects from. progress (default True): have git tell of it. retryFetch: try a failed fetch once
+    more. clobberOnFailure: begin anew when nothing else helps. getDescription: True or options of `git describe`; sets
+    the property `commit-description`. config: dict for `git -c`. origin: the remote's name. The other arguments are
+    those of `Source`.
+    """
+
+    name = "git"
+    methods: ClassVar[tuple[str, ...]] = ("fresh", "clean", "clobber", "copy")
+    own_env: ClassVar[dict[str, str]] = {"GIT_TERMINAL_PROMPT": "0"}  # nobody is there to answer
+    renderables: ClassVar[Any] = ("repourl", "branch", "reference", "config", "origin", "shallow", "filters")
+
+    def __init__(
+        self,
+        repourl: Any = None,
+        branch: Any = "HEAD",
+        mode: Any = "incremental",
+        method: Any = None,
+        reference: Any = None,
+        submodules: bool = False,
+        remoteSubmodules: bool = False,
+        tags: bool = False,
+        shallow: Any = False,
+        filters: Any = None,
+        progress: bool = True,
+        retryFetch: bool = False,
+        clobberOnFailure: bool = False,
+        getDescription: Any = False,
+        config: Any = None,
+        origin: Any = None,
+        port: int = 22,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("ignore_ignores", None)  # of 0.8; the methods say it now
+        refused = [name for name in _NOT_YET if kwargs.pop(name, None) is not None]
+        if port != 22:
+            refused.append("port")
+        self.repourl = repourl
+        self.branch = branch
+        self.reference = reference
+        self.submodules = submodules
+        self.remoteSubmodules = remoteSubmodules
+        self.tags = tags
+        self.shallow = shallow
+        self.filters = filters
+        self.show_progress = progress
+        self.retryFetch = retryFetch
+        self.clobberOnFailure = clobberOnFailure
+        self.getDescription = getDescription
+        self.config = config
+        self.origin = origin
+        super().__init__(mode=mode, method=method, **kwargs)
+        self._url = ""
+        self._directory = ""  # where git works: the working directory, or the one that is copied to it
+        for name in refused:
+            error(
+                f"Git: {name} is not in this version",
+                "let the slave's own ssh and git settings (~/.ssh, credential.helper) give the key or password",
+            )
+        self._check_own_arguments()
+
+    def _check_own_arguments(self) -> None:
+        if not self.repourl:
+            error("Git needs a repourl")
+        shallow, described = self.shallow, self.getDescription
+        if isinstance(shallow, int) and not isinstance(shallow, bool) and shallow < 1:
+            error(f"Git: shallow is True or a number of commits, not {shallow!r}")
+        if isinstance(shallow, str):
+            error(f"Git: shallow is True or a number of commits, not {shallow!r}")
+        if isinstance(self.filters, str):
+            error(f"Git: filters is a list of strings, not {self.filters!r}", f"write filters=[{self.filters!r}]")
+        if not isinstance(described, (bool, dict)):
+            error(f"Git: getDescription is True, False or a dictionary, not {described!r}")
+        for option in list(described) if isinstance(described, dict) else []:
+            if option not in _DESCRIBE | _DESCRIBE_VALUES:
+                error(f"Git: getDescription has no option {option!r}", ", ".join(sorted(_DESCRIBE | _DESCRIBE_VALUES)))
+
+    # -- Source
+
+    async def check_out(self, branch: str | None, revision: str | None) -> None:
+        self._url = self._url_of(self.build.getSourceStamp(self.codebase).repository)
+        branch = branch or self.branch or "HEAD"
+        if _BAD_REF.search(branch):
+            self.fail(f"{branch!r} is not a branch's name")
+        if revision == "HEAD":
+            revision = None
+        if revision is not None and not _REVISION.fullmatch(revision):
+            self.fail(f"{revision!r} is not a revision")
+        method = None if self.mode == "incremental" else self.method or self.methods[0]
+        workdir = str(self.workdir)
+        self._directory = copied_from(workdir) if method == "copy" else workdir
+        if method in ("clobber", "copy"):
+            await self.remove(workdir)
+        try:
+            await self._update(branch, revision, method)
+        except BuildStepFailed:
+            if not self.clobberOnFailure or self.stopped or method == "clobber":
+                raise
+            self.say("that failed; removing everything and beginning anew\n")
+            await self.remove(self._directory)
+            await self._update(branch, revision, method)
+        if method == "copy":
+            await self.copy(self._directory, workdir)
+
+    async def clobber(self) -> None:
+        await self.remove(str(self.workdir))
+        await self.remove(self._directory)
+
+    async def got_revision(self) -> str | None:
+        answer = await self._git("rev-parse", "HEAD", collect=True)
+        revision = answer.stdout.strip()
+        if answer.rc != 0 or not _FULL_ID.fullmatch(revision):
+            self.fail("git does not tell which revision it has checked out")
+        if self.getDescription:
+            await self._describe(revision)
+        return revision
+
+    async def note_patched(self, paths: list[str]) -> None:
+        """New files go into the index: the next checkout then removes them, and nothing else that is untracked."""
+        names = b"\0".join(path.encode("utf-8", "surrogateescape") for path in paths)
+        await self._git("update-index", "--add", "--remove", "-z", "--stdin", stdin=names, workdir=str(self.workdir))
+
+    # -- updating
+
+    async def _update(self, branch: str, revision: str | None, method: str | None) -> None:
+        shallow = await self._open()
+        try:
+            await self._fetch_and_check_out(branch, revision, shallow)
+        except Damaged as damage:
+            self.say(f"the repository in {self._directory} is damaged ({damage}); making it anew\n")
+            await self.remove(f"{self._directory}/.git")
+            await self._init()
+            try:
+                await self._fetch_and_check_out(branch, revision, shallow=False)
+            except Damaged as again:
+                self.fail(str(again))
+        await self._update_submodules()
+        if method in ("fresh", "clean"):
+            await self._clean(("-x",) if method == "fresh" else ())
+
+    async def _open(self) -> bool:
+        """See to it that there is a repository of our own, with the right URL. Whether it is a shallow one."""
+        asked = await self._git("rev-parse", "--git-dir", "--is-shallow-repository", collect=True)
+        lines = asked.stdout.split()
+        if asked.rc != 0 or lines[:1] != [".git"]:  # none, a broken one, or one that a directory above is in
+            await self.remove(f"{self._directory}/.git")
+            await self._init()
+            return False
+        await self._set_url()
+        return lines[1:] == ["true"]
+
+    async def _init(self) -> None:
+        await self._must("init", "--quiet", complaint="git cannot make a repository")
+        if self.reference:
+            await self._borrow(str(self.reference))
+        await self._set_url()
+
+    async def _set_url(self) -> None:
+        words = ("config", "--replace-all", f"remote.{self._origin}.url", self._masked(self._url))
+        done = await self._git(*words)
+        if done.rc != 0:  # a lock that was left behind, or a broken file
+            await self._remove_leftovers()
+            await self._must(*words, complaint="git cannot note the repository's URL")
+
+    async def _borrow(self, reference: str) -> None:
+        found = await self._git("rev-parse", "--git-common-dir", collect=True, workdir=reference)
+        directory = found.stdout.rstrip("\n")
+        if found.rc != 0 or not directory:
+            self.say(f"there is no repository in {reference} to borrow from\n")
+            return
+        path = f"{reference}/{directory}" if not directory.startswith("/") else directory
+        await self._send(f"{self._directory}/.git/objects/info", "alternates", f"{path}/objects\n".encode())
+
+    async def _fetch_and_check_out(self, branch: str, revision: str | None, shallow: bool) -> None:
+        if revision is None:
+            await self._fetch_branch(branch, shallow)
+            commit = "FETCH_HEAD"
+        else:
+            await self._obtain(branch, revision, shallow)
+            commit = f"{revision}^{{commit}}"
+        await self._reset(branch, commit)
+
+    async def _reset(self, branch: str, commit: str) -> None:
+        name = branch.removeprefix("refs/heads/")
+        words = ["checkout", "--force", "--detach", commit, "--"]
+        done = await self._git(*words)
+        if done.rc != 0 and await self._remove_leftovers():
+            done = await self._git(*words)
+        if done.rc != 0:
+            raise Damaged("git checkout failed")
+        if name != "HEAD" and not name.startswith(("refs/", "-")):
+            await self._git("checkout", "--quiet", "-B", name, "HEAD", "--")  # only for those who look at its name
+
+    async def _obtain(self, branch: str, revision: str, shallow: bool) -> None:
+        """Have the commit here: from before, from the branch, by its own name, or from any branch."""
+        if not self._fetches_tags and await self._has(revision):
+            return
+        by_itself = _FULL_ID.fullmatch(revision) is not None
+        if by_itself and self.shallow and await self._fetch(revision) and await self._has(revision):
+            return
+        refs = await self._fetch_branch(branch, shallow, must=False)
+        if await self._has(revision):
+            return
+        if by_itself and await self._fetch(revision) and await self._has(revision):
+            return
+        await self._fetch(ALL_HEADS, "--prune", *self._deepening(refs is not None), deep=True)
+        if not await self._has(revision):
+            self.fail(f"there is no revision {revision} in {self._shown_url}")
+
+    async def _fetch_branch(self, branch: str, shallow: bool, must: bool = True) -> str | None:
+        """Fetch the newest commit of a branch (or tag) into FETCH_HEAD; the ref that was found."""
+        refs = [branch] if branch == "HEAD" or branch.startswith("refs/") else [f"refs/heads/{branch}"]
+        unshallow = ("--unshallow",) if shallow and not self.shallow else ()
+        for _ in range(2 if self.retryFetch else 1):
+            if await self._fetch(refs[0], *unshallow):
+                return refs[0]
+        if await self._remove_leftovers() and await self._fetch(refs[0], *unshallow):
+            return refs[0]
+        if refs[0] == f"refs/heads/{branch}":
+            refs.append(f"refs/tags/{branch}")
+        there = await self._refs_at_server(refs)
+        if refs[0] in there:
+            raise Damaged("git fetch failed, although the server answers")
+        if refs[-1] in there and await self._fetch(refs[-1], *unshallow):
+            return refs[-1]
+        if must:
+            self.fail(f"there is no branch {branch} in {self._shown_url}")
+        return None
+
+    async def _refs_at_server(self, refs: list[str]) -> set[str]:
+        asked = await self._git("ls-remote", "--", self._masked(self._url), *refs, collect=True)
+        if asked.rc != 0:
+            self.fail(f"{self._shown_url} cannot be reached")
+        return {line.partition("\t")[2] for line in asked.stdout.splitlines()}
+
+    async def _fetch(self, ref: str, *options: str, deep: bool = False) -> bool:
+        words = ["fetch", "--force", "--refmap=", "--tags" if self._fetches_tags else "--no-tags"]
+        if self.submodules:
+            words.append("--no-recurse-submodules")
+        if self.show_progress:
+            words.append("--progress")
+        if self.shallow and not deep:
+            words.append(f"--depth={1 if self.shallow is True else int(self.shallow)}")
+        words += [f"--filter={each}" for each in self.filters or ()]
+        return (await self._git(*words, *options, "--", self._origin, ref)).rc == 0
+
+    def _deepening(self, possible: bool) -> tuple[str, ...]:
+        return ("--unshallow",) if self.shallow and possible else ()
+
+    async def _has(self, revision: str) -> bool:
+        return (await self._git("cat-file", "-e", f"{revision}^{{commit}}")).rc == 0
+
+    async def _remove_leftovers(self) -> bool:
+        """Remove locks of a git that was killed; nobody else works here. Whether there were any."""
+        locks = await self.find(f"{self._directory}/.git/**/*.lock")
+        for lock in locks:
+            await self.remove(lock)
+        index = f"{self._directory}/.git/index"
+        if await self.exists(index) and (await self._git("ls-files", "--error-unmatch", "--", ".git")).rc == 128:
+            await self.remove(index)
+            return True
+        return bool(locks)
+
+    async def _update_submodules(self) -> None:
+        if not self.submodules:
+            return
+        await self._must("submodule", "sync", "--recursive", complaint="git submodule sync failed")
+        words = ["submodule", "update", "--init", "--recursive", "--force"]
+        if self.remoteSubmodules:
+            words.append("--remote")
+        if self.reference:
+            words.append(f"--reference={self.reference}")
+        await self._must(*words, complaint="git submodule update failed")
+
+    async def _clean(self, options: tuple[str, ...]) -> None:
+        words = ("clean", "-d", "--force", "--force", *options)
+        await self._must(*words, complaint="git clean failed")
+        if self.submodules:
+            command = " ".join(("git", *words))
+            await self._must("submodule", "foreach", "--recursive", command, complaint="git clean failed")
+
+    async def _describe(self, revision: str) -> None:
+        options = self.getDescription if isinstance(self.getDescription, dict) else {}
+        words = ["describe"]
+        for option, value in options.items():
+            values = value if isinstance(value, (list, tuple)) else [value]
+            for each in values:
+                if each is True:
+                    words.append(f"--{option}")
+                elif each is not None and each is not False:
+                    words.append(f"--{option}={each}")
+        if "dirty" not in options:
+            words.append("HEAD")
+        described = await self._git(*words, collect=True)
+        if described.rc == 0:
+            self.set_source_property("commit-description", described.stdout.strip())
+
+    # -- git
+
+    async def _git(
+        self, *words: Any, collect: bool = False, stdin: bytes | None = None, workdir: str | None = None
+    ) -> RemoteShellCommand:
+        options: list[Any] = []
+        for name, value in (self.config or {}).items():
+            options += ["-c", f"{name}={value}"]
+        directory = self._directory if workdir is None else workdir
+        return await self.shell(["git", *options, *words], workdir=directory, collect=collect, stdin=stdin)
+
+    async def _must(self, *words: Any, complaint: str) -> None:
+        if (await self._git(*words)).rc != 0:
+            self.fail(complaint)
+
+    @property
+    def _origin(self) -> str:
+        return str(self.origin or "origin")
+
+    @property
+    def _fetches_tags(self) -> bool:
+        return bool(self.tags or self.getDescription)
+
+    @property
+    def _shown_url(self) -> str:
+        return without_password(self._url)
+
+    def _masked(self, url: str) -> Any:
+        shown = without_password(url)
+        return url if shown == url else ("obfuscated", url, shown)
+
+    def _url_of(self, repository: str) -> str:
+        url = self.repourl
+        if isinstance(url, dict):
+            url = url.get(repository)
+        elif callable(url):
+            url = url(repository)
+        elif isinstance(url, str) and "%s" in url:
+            url = url.replace("%s", repository)
+        if not isinstance(url, str) or not url or url.startswith("-") or "\0" in url or "\n" in url:
+            self.fail(f"there is no URL for the repository {repository!r}")
+        assert isinstance(url, str)
+        return url
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    return _PASSWORD.sub(r"\1:XXXX@", url)
+
+
+def copied_from(workdir: str) -> str:
+    """The directory that method `copy` keeps up to date for a working directory."""
+    return "source" if workdir == "build" else f"source-{slug_of(workdir)}"

@@ -1,0 +1,327 @@
+"""A master's inside without its configuration file, and real buildslaves, in one reactor: a factory goes in, a finished
+build comes out, with its rows and logs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from buildbot.config import BuilderConfig
+from buildbot.config import BuildSlave as SlaveConfig
+from buildbot.doorbell import Doorbell
+from buildbot.model import (
+    Build,
+    BuilderID,
+    BuildRequestID,
+    BuildsetID,
+    Log,
+    NewChange,
+    Property,
+    Result,
+    Step,
+)
+from buildbot.process.assigning import Assigning, RunningBuilds
+from buildbot.process.build import BuildServices
+from buildbot.process.control import Control
+from buildbot.process.factory import BuildFactory
+from buildbot.process.progress import Progress
+from buildbot.slaves.pbport import PBPorts
+from buildbot.slaves.session import SlaveSession
+from buildbot.slaves.sessions import SlaveSessions
+from buildbot.store import (
+    Store,
+    builders,
+    builds,
+    buildsets,
+    changes,
+    commands,
+    logs,
+    properties,
+    requests,
+    slaves,
+    sourcestamps,
+    steps,
+)
+from buildbot.store.logfiles import Channel, LogFiles
+from buildslave.bot import BuildSlave
+
+ENDPOINT = "tcp:0:interface=127.0.0.1"
+clock: Any = reactor
+
+
+@dataclass
+class RigConfig:
+    """As much of a configuration as running builds ask for."""
+
+    builders: list[BuilderConfig] = field(default_factory=list)
+    slaves: list[SlaveConfig] = field(default_factory=list)
+    other: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
+
+    def builder(self, name: str) -> BuilderConfig | None:
+        return next((builder for builder in self.builders if builder.name == name), None)
+
+
+class Source(NamedTuple):
+    """A source stamp to be built."""
+
+    branch: str | None = None
+    revision: str | None = None
+    codebase: str = ""
+    repository: str = ""
+    patch: tuple[int, bytes, str] | None = None
+    changes: Sequence[NewChange] = ()
+
+
+class Rig:
+    """The running parts. `add_builder`, `add_slave`, then `build(...)` or `submit(...)`."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.config = RigConfig()
+        self.store = Store.open(base / "state.sqlite")
+        self.log_files = LogFiles(base / "logs")
+        self.progress = Progress()
+        self.running = RunningBuilds()
+        self.bell = Doorbell(clock, self.now)
+        self.ports = PBPorts(clock, clock)
+        self.sessions = SlaveSessions(store=self.store, ports=self.ports, clock=clock, now=self.now, lost=self._lost)
+        self.control = Control(self.store, self.running, self.progress, self.now)
+        self.slaves: dict[str, BuildSlave] = {}
+        self._builder_ids: Mapping[str, BuilderID] = {}
+        self._assigning = Assigning(
+            running=self.running,
+            services=self._services,
+            sessions=lambda: self.sessions.here,
+            config=lambda: self.config,
+            builder_ids=lambda: self._builder_ids,
+            pick=lambda names: names[0],
+        )
+        self.store.event_listeners.append(lambda event: self.bell.ring())
+        self.bell.add("assigning", self._assigning.run)
+        self.bell.start()
+
+    @staticmethod
+    def now() -> float:
+        return float(clock.seconds())
+
+    def _services(self) -> BuildServices:
+        return BuildServices(
+            store=self.store,
+            log_files=self.log_files,
+            clock=clock,
+            now=self.now,
+            progress=self.progress,
+            properties=self.config.properties,
+        )
+
+    def _lost(self, session: SlaveSession, why: str) -> None:
+        for build in self.running.on_slave(session.name):
+            if build.session is session:
+                build.lose_slave(f"slave {session.name} was lost: {why}")
+
+    # -- configuration
+
+    def add_slaves(self, *names: str, **options: Any) -> None:
+        """Slaves that may log in with the password `secret`."""
+        self.config.slaves += [SlaveConfig(name, "secret", **options) for name in names]
+        ids = self.store.transact(slaves.sync, [slave.name for slave in self.config.slaves], self.now())
+        self.sessions.sync([ENDPOINT], self.config.slaves, ids)
+
+    def add_builder(self, name: str, factory: BuildFactory, slavenames: Sequence[str] = ("bot",), **kw: Any) -> None:
+        self.config.builders = [builder for builder in self.config.builders if builder.name != name]
+        self.config.builders.append(BuilderConfig(name=name, slavenames=list(slavenames), factory=factory, **kw))
+        wanted = [(builder.name, "", ()) for builder in self.config.builders]
+        self._builder_ids = self.store.transact(builders.sync, wanted, self.now())
+
+    @property
+    def port(self) -> int:
+        (address,) = self.ports.addresses(ENDPOINT)
+        return int(getattr(address, "port"))  # noqa: B009  # IAddress does not say it
+
+    async def start_slave(self, name: str = "bot", **options: Any) -> BuildSlave:
+        """Start a real buildslave in this reactor and wait until the master has it."""
+        await self.ports.ready()
+        given: dict[str, Any] = {"maxdelay": 1, "usepty": False, "stop_process": lambda: None} | options
+        slave = BuildSlave("127.0.0.1", self.port, name, "secret", str(self.base / name), **given)
+        slave.startService()
+        self.slaves[name] = slave
+        await self.until(lambda: name in self.sessions.here, f"slave {name} is here")
+        return slave
+
+    async def stop_slave(self, name: str = "bot") -> None:
+        await self.slaves.pop(name).stopService()
+
+    def cut(self, name: str = "bot") -> None:
+        """Cut the connection of a slave: it is lost at once, and comes back by itself."""
+        self.sessions.here[name]._broker.abort()
+
+    def slave_dir(self, builder: str = "b", name: str = "bot") -> Path:
+        return self.base / name / builder
+
+    # -- builds
+
+    def submit(self, builder: str = "b", *sources: Source, given: Mapping[str, Any] | None = None) -> BuildRequestID:
+        """A request for a build of these sources (default: the newest of the only codebase)."""
+        return self.store.transact(self._submit, builder, sources or (Source(),), given or {})
+
+    def _submit(self, store: Store, builder: str, sources: Sequence[Source], given: Mapping[str, Any]) -> Any:
+        stamps = []
+        for source in sources:
+            patch = None
+            if source.patch is not None:
+                level, body, subdir = source.patch
+                patch = sourcestamps.add_patch(store, body, level, subdir)
+            stamps.append(
+                sourcestamps.add(
+                    store,
+                    codebase=source.codebase,
+                    repository=source.repository,
+                    branch=source.branch,
+                    revision=source.revision,
+                    patch_id=patch,
+                    changes=[changes.add(store, change, self.now())[0] for change in source.changes],
+                    now=self.now(),
+                )
+            )
+        _, (request,) = buildsets.submit(
+            store,
+            builders=[self._builder_ids[builder]],
+            source_stamps=stamps,
+            reason="test",
+            given=[Property(name, value, "test") for name, value in given.items()],
+            now=self.now(),
+        )
+        return request
+
+    async def build(
+        self, builder: str = "b", *sources: Source, given: Mapping[str, Any] | None = None, timeout: float = 60
+    ) -> Built:
+        """Ask for a build and wait for its end."""
+        request = self.submit(builder, *sources, given=given)
+        return await self.built(request, timeout)
+
+    async def built(self, request: BuildRequestID, timeout: float = 60, attempt: int = 1) -> Built:
+        """The build number `attempt` of this request, once it is finished."""
+
+        def finished() -> bool:
+            found = builds.of_request(self.store, request)
+            return len(found) >= attempt and found[attempt - 1].complete_at is not None
+
+        await self.until(finished, f"the end of build {attempt} of request {request}", timeout)
+        return Built(self, builds.of_request(self.store, request)[attempt - 1])
+
+    async def until(self, true: Callable[[], object], what: str = "it", timeout: float = 30) -> None:
+        deadline = self.now() + timeout
+        while not true():
+            if self.now() > deadline:
+                raise AssertionError(f"waited {timeout} s for {what}")
+            await deferLater(clock, 0.01, lambda: None)
+
+    async def until_step_runs(self, name: str, text: str = "") -> Any:
+        """The running step of this name, once its stdio holds the text."""
+
+        def found() -> Any:
+            for build in self.running.by_id.values():
+                step = build.currentStep
+                if step is not None and step.name == name:
+                    log = step.logs.get("stdio")
+                    if not text or (log is not None and text in log.getTextWithHeaders()):
+                        return step
+            return None
+
+        await self.until(found, f"the step {name} says {text!r}")
+        return found()
+
+    async def stop(self) -> None:
+        self.running.draining = True
+        await self.bell.stop()
+        for name in list(self.slaves):
+            await self.stop_slave(name)
+        self.sessions.stop()
+        await self.until(lambda: not self.running.by_id, "the end of the running builds")
+        await self.ports.stop()
+        self.store.close()
+
+
+class Built:
+    """A finished build, as the store and the log files know it."""
+
+    def __init__(self, rig: Rig, row: Build) -> None:
+        self.rig = rig
+        self.row = row
+        self.steps: list[Step] = steps.of_build(rig.store, row.id)
+
+    @property
+    def result(self) -> Result | None:
+        return self.row.result
+
+    @property
+    def results(self) -> dict[str, Result | None]:
+        """What each step came to, in their order."""
+        return {step.name: step.result for step in self.steps}
+
+    def step(self, name: str) -> Step:
+        return next(step for step in self.steps if step.name == name)
+
+    def logs(self, step: str) -> dict[str, Log]:
+        return {log.name: log for log in logs.of_step(self.rig.store, self.step(step).id)}
+
+    def text(self, step: str, log: str = "stdio", headers: bool = False) -> str:
+        """What a log holds; without the header lines unless they are asked for."""
+        with self.rig.log_files.read(self.logs(step)[log].path) as reader:
+            pieces = [data for run, data in reader.pieces(0, reader.size) if headers or run.channel != Channel.HEADER]
+        return b"".join(pieces).decode()
+
+    def everything(self, step: str) -> str:
+        return self.text(step, headers=True)
+
+    def commands(self, step: str) -> list[Any]:
+        return commands.of_step(self.rig.store, self.step(step).id)
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        return {each.name: each.value for each in properties.of(self.rig.store, "build", self.row.id)}
+
+    @property
+    def request(self) -> Any:
+        return requests.of_build(self.rig.store, self.row.id)[-1]
+
+    @property
+    def buildset(self) -> Any:
+        return buildsets.get(self.rig.store, BuildsetID(self.request.buildset_id))
+
+
+class RigCase(TestCase):
+    """`self.rig` with one slave `bot`, running unless `with_slave` is False. Tests are `async def`."""
+
+    timeout = 120
+    with_slave = True
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        base = Path(tempfile.mkdtemp(prefix="rig-"))
+        self.addCleanup(shutil.rmtree, base, True)
+        self.rig = Rig(base)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.rig.stop()))
+        self.rig.add_slaves("bot")
+        if self.with_slave:
+            await self.rig.start_slave()
+
+    async def run_steps(self, *given: Any, sources: Sequence[Source] = (), **options: Any) -> Built:
+        """Build these steps on builder `b`."""
+        self.rig.add_builder("b", BuildFactory(list(given)), **options)
+        return await self.rig.build("b", *sources)
+
+    def run_steps_later(self, *given: Any, sources: Sequence[Source] = (), **options: Any) -> Deferred[Built]:
+        """As run_steps, for a test that does something meanwhile."""
+        return Deferred.fromCoroutine(self.run_steps(*given, sources=sources, **options))
