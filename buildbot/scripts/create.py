@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
-from contextlib import closing
 from pathlib import Path
 
 from buildbot.scripts.outcome import CommandFailed, Say
 from buildbot.scripts.pidfile import PidFile
 from buildbot.scripts.tac import TAC_FILE, TacSettings, new_tac, require_tac
+from buildbot.store import probe
 from buildbot.store.store import Store, StoreError
 
 STORE_FILE = "state.sqlite"
@@ -94,7 +94,7 @@ def upgrade_master(basedir: Path, *, replace: bool, say: Say, warn: Say) -> None
     for sentence in old_state(basedir):
         warn(sentence)
     _check_store(basedir / STORE_FILE)
-    before = _schema_of(basedir / STORE_FILE)
+    before = probe.schema_of(basedir / STORE_FILE)
     after = _open_store(basedir, upgrade=True)
     if before and before != after:
         say(f"{STORE_FILE} is upgraded from schema {before} to {after}; the former is {STORE_FILE}.{before}")
@@ -129,20 +129,12 @@ def _open_store(basedir: Path, *, upgrade: bool) -> int:
         store.close()
 
 
-def _schema_of(path: Path) -> int:
-    if not path.exists():
-        return 0
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
 def _check_store(path: Path) -> None:
     """A database of another Buildbot is not to be touched."""
     if not path.exists() or path.stat().st_size == 0:
         return
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = probe.tables_of(path)
     except sqlite3.Error as error:
         raise CommandFailed(f"{path} is no SQLite file, or a damaged one: {error}") from None
     if tables & {"migrate_version", "alembic_version", "version", "buildrequests"}:

@@ -24,14 +24,13 @@ def says(text: str, word: str) -> bool:
     return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text) is not None
 
 
-def slave_words() -> Iterator[tuple[str, str]]:
-    """(subcommand, itself or a long option of it) of `buildslave`."""
+def slave_words() -> Iterator[tuple[str, ...]]:
+    """Of `buildslave`: each subcommand; each subcommand with an option and the option's other long spellings."""
     for action in make_parser()._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, parser in action.choices.items():
                 yield name, name
-                for option in parser._actions:
-                    yield from ((name, text) for text in option.option_strings if text.startswith("--"))
+                yield from ((name, *long_ones(option.option_strings)) for option in parser._actions)
 
 
 def master_commands() -> Mapping[str, click.Command]:
@@ -43,18 +42,23 @@ def master_commands() -> Mapping[str, click.Command]:
     return group.commands
 
 
-def master_words() -> Iterator[tuple[str, str]]:
-    """(subcommand, itself or a long option of it) of `buildbot`."""
+def master_words() -> Iterator[tuple[str, ...]]:
+    """The same of `buildbot`."""
     for name, command in master_commands().items():
         if command.hidden:
             continue
         yield name, name
-        for parameter in command.params:
-            yield from ((name, text) for text in parameter.opts if text.startswith("--"))
+        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        yield from ((name, *long_ones(option.opts)) for option in options if not option.hidden)
 
 
-def unsaid(words: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    return {(command, word) for command, word in words if word != "--help" and not says(manual(), word)}
+def long_ones(spellings: Iterable[str]) -> list[str]:
+    return [text for text in spellings if text.startswith("--") and text != "--help"]
+
+
+def unsaid(words: Iterable[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """Those of which no spelling is in the manual."""
+    return {entry for entry in words if entry[1:] and not any(says(manual(), word) for word in entry[1:])}
 
 
 def test_the_slaves_command_line_is_in_the_manual() -> None:
