@@ -30,6 +30,7 @@ async def load_config_aside(path: str | Path, reactor: ReactorForLoading, timeou
     Raises ConfigErrors, also when the file is not through after `timeout_seconds`; it then names the line it is at.
     The thread is asked to stop, which a loop in Python does and a call that never returns cannot.
     """
+    file = Path(path).absolute()
     answer: Deferred[Config] = Deferred()
 
     def tell(result: Config | Failure) -> None:
@@ -40,7 +41,7 @@ async def load_config_aside(path: str | Path, reactor: ReactorForLoading, timeou
     def load() -> None:
         result: Config | Failure
         try:
-            result = load_config(path)
+            result = load_config(file)
         except _TooLate:
             return
         except BaseException:
@@ -48,7 +49,7 @@ async def load_config_aside(path: str | Path, reactor: ReactorForLoading, timeou
         reactor.callFromThread(tell, result)
 
     def too_late() -> None:
-        problem = _too_late(path, thread, timeout_seconds)
+        problem = _too_late(file, thread, timeout_seconds)
         _stop(thread)
         answer.errback(ConfigErrors([problem]))
 
@@ -58,9 +59,8 @@ async def load_config_aside(path: str | Path, reactor: ReactorForLoading, timeou
     return await answer
 
 
-def _too_late(path: str | Path, thread: threading.Thread, timeout_seconds: float) -> Problem:
+def _too_late(file: Path, thread: threading.Thread, timeout_seconds: float) -> Problem:
     """Names the deadline and the user's line at which the thread is."""
-    file = Path(path).absolute()
     frame = sys._current_frames().get(thread.ident or 0)
     place = Collecting(str(file), str(file.parent)).place_in(frame)
     message = f"the configuration did not load within {timeout_seconds:g} seconds"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from buildbot.config.errors import did_you_mean
 from buildbot.config.names.known import KNOWN_MODULES, KNOWN_NAMES
-from buildbot.config.names.table import PLUGIN_GROUPS, TABLE
+from buildbot.config.names.table import OWN_MODULES, PLUGIN_GROUPS, TABLE
 
 _PACKAGES = frozenset(
     path.rsplit(".", depth)[0]
@@ -22,6 +22,7 @@ _PACKAGES = frozenset(
     for depth in range(1, path.count(".") + 1)
     if path.startswith("buildbot.")
 )
+_EXTENDED = frozenset({*TABLE, *_PACKAGES, *OWN_MODULES})
 
 
 class Message(NamedTuple):
@@ -134,7 +135,7 @@ class _Extending(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.partition(".")[0] != "buildbot" or fullname not in _extended():
+        if fullname.partition(".")[0] != "buildbot" or fullname not in _EXTENDED:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.loader is None:
@@ -150,10 +151,6 @@ class _Extending(importlib.abc.MetaPathFinder):
         return spec
 
 
-def _extended() -> frozenset[str]:
-    return frozenset(TABLE) | _PACKAGES
-
-
 def _extend(module: ModuleType) -> None:
     getter = module.__dict__.get("__getattr__")
     if getattr(getter, "__module__", None) != __name__:
@@ -165,7 +162,7 @@ def install() -> None:
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Extending())
         sys.meta_path.append(_Finder())
-    for name in _extended():
+    for name in _EXTENDED:
         module = sys.modules.get(name)
         if module is not None:
             _extend(module)

@@ -173,6 +173,21 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.www.authz.roles": _ROLES,
 }
 
+# files of ours that users import from: a wrong name there is answered with the nearest right one, too
+OWN_MODULES = (
+    "buildbot.changes.filter",
+    "buildbot.changes.gitpoller",
+    "buildbot.changes.pb",
+    "buildbot.config",
+    "buildbot.process.factory",
+    "buildbot.process.properties",
+    "buildbot.process.remotecommand",
+    "buildbot.process.results",
+    "buildbot.schedulers.forcesched",
+    "buildbot.status.mail",
+    "buildbot.steps.source.git",
+)
+
 # module path -> the entry point group in which other packages register more names for it
 PLUGIN_GROUPS: Mapping[str, str] = {
     f"buildbot.plugins.{group}": f"buildbot.{group}"
