@@ -11,17 +11,21 @@ import os
 import secrets
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.application import service
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, ensureDeferred, maybeDeferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from buildbot.changes.base import SourceContext
+from buildbot.config.aside import load_config_aside
 from buildbot.config.errors import ConfigErrors
-from buildbot.config.loader import load_config, load_config_aside
+from buildbot.config.loader import load_config
 from buildbot.config.master import Config
 from buildbot.doorbell import Doorbell
 from buildbot.model import BuilderID, ChangeID, Event, EventKind, NewChange
@@ -85,6 +89,7 @@ class BuildMaster(service.MultiService):
         self.basedir = Path(basedir).absolute()
         self.config_file = self.basedir / configFileName
         self.ready: Deferred[None] = Deferred()
+        self.log_rotation = SimpleNamespace(rotateLength=None, maxRotatedFiles=None)  # set by tac files of 0.8
         self.config: Config
         self._umask = int(umask, 8) if isinstance(umask, str) else umask
         self._reactor = reactor
@@ -135,7 +140,7 @@ class BuildMaster(service.MultiService):
         self._reactor.callLater(0, self._stop_reactor)
 
     def _stop_reactor(self) -> None:
-        if self._reactor.running:
+        with suppress(ReactorNotRunning):  # it is being stopped already
             self._reactor.stop()
 
     def _open_store(self) -> None:

@@ -121,8 +121,8 @@ class Demo:
 
     def __init__(self, where: Path) -> None:
         self.where = where
-        self.password = secrets.token_urlsafe(9)
-        self.web_password = secrets.token_urlsafe(9)
+        self.password = secrets.token_hex(6)
+        self.web_password = secrets.token_hex(6)
         self.http_port = free_port(8010)
         self.pb_port = free_port()
         self.url = f"http://127.0.0.1:{self.http_port}/"
