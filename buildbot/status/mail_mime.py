@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -55,13 +55,24 @@ class Letter:
     attachments: Sequence[Attachment]
 
 
+def _name_and_address(text: str) -> tuple[str, str]:
+    """The halves of 'Name <address>' or 'address (Name)'; a text of another form is all address."""
+    text = text.strip()
+    if text.endswith(">"):
+        name, _, address = text[:-1].rpartition("<")
+        return name.strip().strip('"'), address
+    if text.endswith(")"):
+        address, _, name = text[:-1].partition("(")
+        return name.strip(), address.rstrip()
+    return "", text
+
+
 def address_of(text: str) -> str | None:
     """The one plain address in 'Name <address>' or 'address'; None when there is not exactly one usable address."""
-    if len(text) > 1000:
+    if len(text) > 1000 or not text.strip().isprintable():
         return None
-    address = parseaddr(" ".join(text.split()))[1]
-    local, at, domain = address.rpartition("@")
-    if not at or not _LOCAL.fullmatch(local):
+    local, _, domain = _name_and_address(text)[1].rpartition("@")
+    if not _LOCAL.fullmatch(local):
         return None
     try:
         domain = domain.encode("idna").decode("ascii")
@@ -72,7 +83,7 @@ def address_of(text: str) -> str | None:
 
 def name_of(text: str) -> str:
     """The name in 'Name <address>', fit for a header."""
-    return one_line(parseaddr(" ".join(text.split()))[0], 200)
+    return one_line(_name_and_address(text)[0], 200)
 
 
 def is_header_name(name: str) -> bool:
