@@ -150,6 +150,9 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.scheduler": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.basic": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.filter": _FILTER,
+    "buildbot.schedulers.forcesched": _from(
+        "buildbot.schedulers.forcesched", BuildslaveChoiceParameter="WorkerChoiceParameter"
+    ),
     "buildbot.status.builder": _OLD_RESULTS,
     "buildbot.status.client": _PB_LISTENER,
     "buildbot.status.html": _WEB_STATUS,
@@ -183,7 +186,6 @@ OWN_MODULES = (
     "buildbot.process.properties",
     "buildbot.process.remotecommand",
     "buildbot.process.results",
-    "buildbot.schedulers.forcesched",
     "buildbot.status.mail",
     "buildbot.steps.source.git",
 )

@@ -44,6 +44,8 @@ from buildbot.scheduler import AnyBranchScheduler, Scheduler
 from buildbot.schedulers import basic
 from buildbot.schedulers.basic import SingleBranchScheduler
 from buildbot.schedulers.filter import ChangeFilter
+from buildbot.schedulers.forcesched import BuildslaveChoiceParameter, FixedParameter, ForceScheduler
+from buildbot.changes.gitpoller import GitPoller
 from buildbot.status import html, mail, results, builder
 from buildbot.status.builder import SUCCESS, WARNINGS
 from buildbot.status.html import WebStatus
