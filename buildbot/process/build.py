@@ -131,7 +131,7 @@ class Build:
             step.build = self
             if self._lost:
                 break
-            if (halted or self.stopped) and not (step.alwaysRun and not self.stopped):
+            if (halted or self.stopped) and not await self._runs_always(step):
                 continue
             self.currentStep = step
             outcome = await run_step(step, len(self.executedSteps))
@@ -150,6 +150,12 @@ class Build:
         if self.stopped:
             return worst_status(result, CANCELLED), f"cancelled: {self.stop_reason}"
         return result, _text_of(result, texts)
+
+    async def _runs_always(self, step: BuildStep) -> bool:
+        try:
+            return bool(await render(step.alwaysRun, self))
+        except Exception:
+            return True  # its own attempt to render it shows what is wrong
 
     def _finish(self, store: Store, result: int, text: str) -> None:
         self.store_properties()
@@ -181,10 +187,9 @@ class Build:
         self.session = None
 
     async def stopBuild(self, reason: str = "<no reason given>", results: int = CANCELLED) -> None:
-        """Stop: the running step is interrupted, no further one begins."""
-        if self.stopped:
-            return
-        self.stopped, self.stop_reason = True, reason
+        """Stop: the running step is interrupted, and none begins but those with alwaysRun; a second stop ends that."""
+        if not self.stopped:
+            self.stopped, self.stop_reason = True, reason
         if self.currentStep is not None:
             await maybeDeferred(self.currentStep.interrupt, reason)
 

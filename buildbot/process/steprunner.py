@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from buildbot.model import Result
 from buildbot.process.buildstep import BuildStep, BuildStepFailed
@@ -23,13 +24,17 @@ _log = Logger()
 async def run_step(step: BuildStep, number: int) -> int:
     """Run a step that has its build, from its row to its result."""
     build = step.build
+    wrong_name: Exception | None = None
     if needs_rendering(step.name):
-        step.name = await render(step.name, build)
+        try:
+            step.name = await render(step.name, build)
+        except Exception as bug:
+            step.name, wrong_name = type(step).name if isinstance(type(step).name, str) else "step", bug
     step.name = build.unique_step_name(str(step.name))
     step._row = build.store.transact(steps.start, build.id, number, step.name, "starting", build.now())
     build.moved()
     try:
-        result = await _result_of(step)
+        result = await _result_of(step) if wrong_name is None else _exception(step, wrong_name)
     finally:
         step.finish_logs()
     step.results = result
@@ -51,13 +56,15 @@ async def _result_of(step: BuildStep) -> int:
             step.workdir = await step.build.default_workdir()
         if not await _is_wanted(step):
             return SKIPPED
+        if _was_stopped(step):
+            return CANCELLED
         step.build.store.transact(steps.set_text, step.step_id, step.getCurrentSummary().get("step", ""))
         step._running = ensureDeferred(_run(step))
         answer: Any = await step._running
         if answer not in ALL_RESULTS:
             raise TypeError(f"run() of {type(step).__name__} returned {answer!r}, which is not a result")
         result = int(answer)
-        return CANCELLED if step.stopped and result != RETRY else result
+        return CANCELLED if _was_stopped(step) and result != RETRY else result
     except SlaveLost as lost:
         step.stop_reason = step.stop_reason or str(lost)
         return CANCELLED if step.stopped else RETRY
@@ -69,9 +76,17 @@ async def _result_of(step: BuildStep) -> int:
         step.note_text("err.text", f"{refused}\n")
         return EXCEPTION
     except Exception as bug:
-        _log.failure("the step {step} of {build} raised", step=step.name, build=step.build)
-        _note(step, bug)
-        return EXCEPTION
+        return _exception(step, bug)
+
+
+def _was_stopped(step: BuildStep) -> bool:
+    return step.stopped
+
+
+def _exception(step: BuildStep, bug: Exception) -> int:
+    _log.failure("the step {step} of {build} raised", Failure(bug), step=step.name, build=step.build)
+    _note(step, bug)
+    return EXCEPTION
 
 
 async def _run(step: BuildStep) -> Any:
