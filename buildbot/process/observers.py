@@ -36,6 +36,9 @@ class LogObserver:
             case Channel.HEADER:
                 self.headerReceived(text)
 
+    def command_ended(self) -> None:
+        """A command has ended; others may write to the log yet."""
+
     def ended(self) -> None:
         self.finishReceived()
 
@@ -90,9 +93,12 @@ class LogLineObserver(LogObserver):
     def got(self, channel: Channel, text: str) -> None:
         self._cutters[channel].feed(text)
 
-    def ended(self) -> None:
+    def command_ended(self) -> None:
         for cutter in self._cutters.values():
             cutter.end()
+
+    def ended(self) -> None:
+        self.command_ended()
         super().ended()
 
     def outLineReceived(self, line: str) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -163,8 +163,14 @@ class RemoteCommand:
             self.outcome = {"error": str(refused), "rc": None}
             store.transact(commands.finish, self.id, self.outcome, build.now())
             raise
+        except SlaveLost as lost:  # of an order that was on its way, nobody else hears
+            self.lost(str(lost))
+            raise
         finally:
             self.active = False
+            over.addErrback(lambda _: None)  # type: ignore[unused-awaitable]  # it has been raised here
+        for log in self._written_logs():
+            log.command_ended()
         if self.collectStdout:
             self.stdout = b"".join(self._collected[Channel.STDOUT]).decode("utf-8", "replace")
         if self.collectStderr:
@@ -186,7 +192,7 @@ class RemoteCommand:
             return value
 
         self._over.addBoth(ended)  # type: ignore[unused-awaitable]  # `run` awaits it
-        with suppress(SlaveLost):  # the sink hears of it
+        with suppress(SlaveLost, CommandRefused):  # the sink hears of it, or it is given up
             await self._session.interrupt(self.id, why)
 
     def _abandon(self) -> None:
@@ -198,7 +204,11 @@ class RemoteCommand:
 
     def held(self) -> int:
         assert self.id is not None
-        return self._dropped + sum(log.held(self.id) for log in self.logs.values())
+        return self._dropped + sum(log.held(self.id) for log in self._written_logs())
+
+    def _written_logs(self) -> list[StepLog]:
+        """Each log once: several streams may go into one."""
+        return list({id(log): log for log in self.logs.values()}.values())
 
     def output(self, pieces: list[tuple[str, bytes]]) -> None:
         for stream, data in pieces:
@@ -253,6 +263,8 @@ class RemoteCommand:
         if name is None:
             return None
         if name not in self.logs:
+            if stream.startswith("log:") and name not in self.delayedLogs and name not in self._asked_files():
+                return None  # nobody asked for such a file
             delayed = self.delayedLogs.pop(name, None)
             before = self._home.logs.get(name)  # of an earlier command: both are told in one log
             if delayed is not None:
@@ -260,6 +272,10 @@ class RemoteCommand:
             else:
                 self.logs[name] = before if before is not None and not before.finished else self._home.new_log(name)
         return self.logs[name]
+
+    def _asked_files(self) -> Collection[str]:
+        asked = self.args.get("logfiles")
+        return asked if isinstance(asked, dict) else ()
 
 
 class RemoteShellCommand(RemoteCommand):
@@ -297,7 +313,7 @@ class RemoteShellCommand(RemoteCommand):
             "maxLines": max_lines,
             "sigtermTime": sigtermTime,
             "logfiles": logfiles or {},
-            "usePTY": usePTY if isinstance(usePTY, bool) else None,
+            "usePTY": None if usePTY in (None, "slave-config") else bool(usePTY),
             "logEnviron": bool(logEnviron),
             "initialStdin": initialStdin,
         }

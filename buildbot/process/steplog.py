@@ -28,6 +28,8 @@ class Watcher(Protocol):
 
     def got(self, channel: Channel, text: str) -> None: ...
 
+    def command_ended(self) -> None: ...
+
     def ended(self) -> None: ...
 
 
@@ -87,6 +89,11 @@ class StepLog:
 
     def watch(self, watcher: Watcher) -> None:
         self._watchers.append(watcher)
+
+    def command_ended(self) -> None:
+        """A command has written all it will; what it left without a newline is a line all the same."""
+        for watcher in self._watchers:
+            watcher.command_ended()
 
     def close(self) -> None:
         """The log is complete. Harmless when it is already."""
