@@ -25,7 +25,7 @@ T = TypeVar("T")
 PING_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
 LONGEST_PIECE = 64 * 1024
-LOST = (pb.DeadReferenceError, pb.PBConnectionLost, NoAnswer)
+LOST = (pb.DeadReferenceError, pb.PBConnectionLost)
 
 
 class BadMessage(pb.Error):
@@ -134,6 +134,10 @@ class SlaveSession:
             return await call_remote(self._mind, name, *args, clock=self._clock, timeout=ANSWER_SECONDS)
         except CancelledError:
             raise
+        except NoAnswer as silence:
+            why = f"{self.name} gives {silence}"
+            self.lose(why)  # who does not answer will not tell of its commands either
+            raise SlaveLost(why) from None
         except LOST as lost:
             raise SlaveLost(f"{self.name} is gone: {str(lost) or 'the connection was lost'}") from None
         except Exception as refused:

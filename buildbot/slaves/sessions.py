@@ -42,6 +42,7 @@ class SlaveSessions:
         self._clock = clock
         self._now = now
         self._lost = lost
+        self._newest: dict[str, SlaveSession] = {}  # the last that logged in, taken or not yet
         self._registered: dict[tuple[str, str], tuple[str, Registration]] = {}
 
     def sync(self, endpoints: Sequence[str], wanted: Sequence[BuildSlave], ids: Mapping[str, SlaveID]) -> None:
@@ -70,6 +71,7 @@ class SlaveSessions:
         session = SlaveSession(
             name=name, id=id, mind=mind, broker=broker, clock=self._clock, heard=self._is_heard, gone=self._is_gone
         )
+        self._newest[name] = session
 
         async def introduce() -> None:
             try:
@@ -91,6 +93,9 @@ class SlaveSessions:
     def _take(self, session: SlaveSession) -> None:
         if session.lost_why is not None:
             return
+        if self._newest.get(session.name, session) is not session:
+            session.lose("a newer connection of the same slave has taken its place")
+            return
         older = self.here.get(session.name)
         if older is not None:
             older.lose("a newer connection of the same slave has taken its place")
@@ -110,6 +115,8 @@ class SlaveSessions:
         self._store.transact(slaves.heard, session.id, self._now())
 
     def _is_gone(self, session: SlaveSession, why: str) -> None:
+        if self._newest.get(session.name) is session:
+            del self._newest[session.name]
         if self.here.get(session.name) is session:
             del self.here[session.name]
             self._store.transact(slaves.lost, session.id, self._now(), why)
