@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from buildbot.config.errors import ConfigErrors
@@ -314,7 +315,7 @@ class TestAnyBranch(SchedulerCase):
         while self.drive(scheduler) == self.now:
             counts.append(len(self.buildsets()))
         counts.append(len(self.buildsets()))
-        self.assertLessEqual(max(after - before for before, after in zip(counts, counts[1:], strict=False)), 100)
+        self.assertLessEqual(max(after - before for before, after in pairwise(counts)), 100)
         self.assertEqual(counts[-1], 250)
 
 

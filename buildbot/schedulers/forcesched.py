@@ -1,0 +1,230 @@
+"""Builds that a person asks for: the ForceScheduler, its form, and what becomes of a filled form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from buildbot.config.arguments import configurable
+from buildbot.config.errors import error
+from buildbot.config.master import DEFAULT_VALIDATION
+from buildbot.model import BuildsetID, Property
+from buildbot.schedulers.base import BaseScheduler, Settled
+from buildbot.schedulers.parameters import (
+    AnyPropertyParameter,
+    Asking,
+    BaseParameter,
+    BooleanParameter,
+    ChoiceStringParameter,
+    CodebaseParameter,
+    FieldErrors,
+    Fields,
+    FixedParameter,
+    InheritBuildParameter,
+    IntParameter,
+    NestedParameter,
+    ParameterGroup,
+    StringParameter,
+    TextParameter,
+    UserNameParameter,
+    Validation,
+    ValidationError,
+    WorkerChoiceParameter,
+    adopted,
+)
+from buildbot.store import Store, actions, sourcestamps
+
+__all__ = [
+    "AnyPropertyParameter",
+    "BaseParameter",
+    "BooleanParameter",
+    "ChoiceStringParameter",
+    "CodebaseParameter",
+    "FieldErrors",
+    "FixedParameter",
+    "ForceScheduler",
+    "InheritBuildParameter",
+    "IntParameter",
+    "NestedParameter",
+    "ParameterGroup",
+    "StringParameter",
+    "TextParameter",
+    "UserNameParameter",
+    "ValidationError",
+    "WorkerChoiceParameter",
+    "force",
+]
+
+SOURCE = "Force Build Form"
+_REASON = "A build was forced by '%(owner)s': %(reason)s"
+_STAMP = ("branch", "revision", "repository", "project")
+
+
+@configurable
+class ForceScheduler(BaseScheduler):
+    """Builds when somebody asks for it.
+
+    name, builderNames. username: a UserNameParameter, for those who are not logged in. reason: a parameter for why.
+    reasonString: template with %(owner)s and %(reason)s. buttonName, label: texts on the page. codebases: names or
+    CodebaseParameters (default: the unnamed one); or, for that one alone, branch, revision, repository and project,
+    as a CodebaseParameter takes them. properties: more parameters (default: four that the person may name).
+    priority: an int, or an IntParameter.
+    """
+
+    listens = False
+
+    def __init__(
+        self,
+        name: str,
+        builderNames: Sequence[str],
+        username: BaseParameter | None = None,
+        reason: BaseParameter | None = None,
+        reasonString: str = _REASON,
+        buttonName: str | None = None,
+        codebases: Sequence[Any] | None = None,
+        label: str | None = None,
+        properties: Sequence[BaseParameter] | None = None,
+        branch: Any = None,
+        revision: Any = None,
+        repository: Any = None,
+        project: Any = None,
+        priority: int | IntParameter | None = None,
+    ) -> None:
+        asked_priority = priority if isinstance(priority, BaseParameter) else None
+        super().__init__(name, builderNames, priority=None if asked_priority is not None else priority)
+        if self.asks:
+            error(f"scheduler {name!r}: a ForceScheduler needs builderNames as a list and priority as an int")
+        self.username = username if username is not None else UserNameParameter()
+        self.reason_field = reason if reason is not None else StringParameter("reason", default="force build", size=20)
+        self.priority_field = asked_priority
+        self.reasonString = _checked_template(name, reasonString)
+        self.label = name if label is None else label
+        self.buttonName = self.label if buttonName is None else buttonName
+        stamp = dict(zip(_STAMP, (branch, revision, repository, project), strict=True))
+        self.codebase_fields = _codebase_fields(name, codebases, stamp)
+        self.property_fields = adopted(_any_properties() if properties is None else properties, None)
+        head = [self.username, self.reason_field, self.priority_field]
+        self.all_fields: list[BaseParameter] = [
+            *adopted([field for field in head if field is not None], None),
+            *self.codebase_fields,
+            *self.property_fields,
+        ]
+        _check_names(name, self.all_fields)
+
+    def describe_fields(self, builder: str | None = None, anonymous: bool = False) -> list[dict[str, Any]]:
+        """What a form needs, in order. Each field: name (that it sends), label, kind, default, required, multiple,
+        hide, tooltip; and by kind: size; cols and rows; choices and strict; fields (of a group), layout, columns.
+        kind: string, text, int, bool, choice, fixed, username, group. Who is logged in is not asked for a name.
+        """
+        described = [field.describe(self, builder) for field in self.all_fields]
+        described[0]["hide"] = described[0]["hide"] or not anonymous
+        return described
+
+
+async def force(
+    store: Store,
+    scheduler: ForceScheduler,
+    builder_names: Sequence[str],
+    fields: Fields,
+    who: str,
+    now: float,
+    validation: Validation | None = None,
+) -> BuildsetID:
+    """Ask for a build of these builders (none given: of all of the scheduler's). Raises FieldErrors.
+
+    `fields` is what a form sent; `who` is logged in ("" or "anonymous": nobody, so the username field says who).
+    `validation` is c['validation']. The buildset, and who asked for it and why, survive a power loss.
+    """
+    rules = DEFAULT_VALIDATION if validation is None else validation
+    asking = Asking(fields, who, rules, scheduler, builder_names[0] if len(builder_names) == 1 else None)
+    head: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for field in scheduler.all_fields:
+        field.collect(asking, values if field in scheduler.property_fields else head)
+    unknown = [name for name in builder_names if name not in scheduler.builderNames]
+    if unknown:
+        asking.errors["builderNames"] = f"{scheduler.name} does not build {', '.join(map(repr, unknown))}"
+    if asking.errors:
+        raise FieldErrors(asking.errors)
+    return store.transact_durable(_force, scheduler, tuple(builder_names), asking, head, values, now)
+
+
+def _force(
+    store: Store,
+    scheduler: ForceScheduler,
+    builder_names: tuple[str, ...],
+    asking: Asking,
+    head: Mapping[str, Any],
+    values: Mapping[str, Any],
+    now: float,
+) -> BuildsetID:
+    names = builder_names or tuple(scheduler.builderNames)
+    owner = str(head[scheduler.username.name])
+    reason = str(head[scheduler.reason_field.name])
+    stamps = [
+        sourcestamps.add(
+            store,
+            codebase=codebase,
+            repository=stamp.get("repository") or "",
+            project=stamp.get("project") or "",
+            branch=stamp.get("branch"),
+            revision=stamp.get("revision"),
+            now=now,
+        )
+        for codebase, stamp in asking.stamps.items()
+    ]
+    given = {**values, "owner": owner, "reason": reason}
+    settled = Settled(
+        names,
+        (
+            *(Property(name, value, SOURCE) for name, value in given.items()),
+            Property("scheduler", scheduler.name, "Scheduler"),
+        ),
+        int(head[scheduler.priority_field.name] if scheduler.priority_field else scheduler.settle_plain().priority),
+    )
+    text = scheduler.reasonString % {"owner": owner, "reason": reason}
+    buildset = scheduler.submit(store, settled, stamps, newest=None, reason=text, now=now)
+    actions.add(store, who=owner, what="force", subject=", ".join(names), why=reason, now=now)
+    return buildset
+
+
+def _any_properties() -> list[BaseParameter]:
+    several = [AnyPropertyParameter(f"property{number}") for number in range(1, 5)]
+    return [NestedParameter("", several, "Additional properties:")]
+
+
+def _codebase_fields(scheduler: str, codebases: Any, stamp: Mapping[str, Any]) -> list[BaseParameter]:
+    given = {key: value for key, value in stamp.items() if value is not None}
+    if codebases is None:
+        return [CodebaseParameter("", label="", **given)]
+    if given:
+        error(f"scheduler {scheduler!r}: give {', '.join(given)} to the CodebaseParameters in codebases")
+    if not isinstance(codebases, (list, tuple)) or not codebases:
+        error(f"scheduler {scheduler!r}: codebases is a list of names or CodebaseParameters, not {codebases!r}")
+        return []
+    fields = [CodebaseParameter(each) if isinstance(each, str) else each for each in codebases]
+    for field in fields:
+        if not isinstance(field, CodebaseParameter):
+            error(f"scheduler {scheduler!r}: {field!r} in codebases is neither a name nor a CodebaseParameter")
+    return [field for field in fields if isinstance(field, CodebaseParameter)]
+
+
+def _check_names(scheduler: str, fields: Sequence[BaseParameter]) -> None:
+    names = [name for field in fields for name in _names(field)]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        error(f"scheduler {scheduler!r} has two fields named {name!r}")
+
+
+def _names(field: BaseParameter) -> list[str]:
+    if isinstance(field, NestedParameter):
+        return [name for inner in field.fields for name in _names(inner)]
+    return [field.fullName]
+
+
+def _checked_template(scheduler: str, template: Any) -> str:
+    try:
+        template % {"owner": "", "reason": ""}
+    except (KeyError, TypeError, ValueError) as wrong:
+        error(f"scheduler {scheduler!r}: reasonString takes %(owner)s and %(reason)s: {wrong!r}")
+        return _REASON
+    return str(template)

@@ -1,0 +1,438 @@
+"""The parameters of a ForceScheduler: what a person is asked, and how an answer becomes a value.
+
+An answer comes as a form sends it: {full name: [text, ...]}. A full name is the names of the parameters around it
+and its own, joined with "_" ("app_branch"). What is wrong with an answer is collected for each field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from typing import Any
+
+from buildbot.config.arguments import configurable
+from buildbot.config.errors import did_you_mean, error
+
+_ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+")
+NOBODY = ("", "anonymous")
+
+Fields = Mapping[str, Sequence[str]]
+Validation = Mapping[str, re.Pattern[str]]
+
+
+class FieldErrors(Exception):
+    """Some fields of the form are wrong; `errors` says for each field's full name what is."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        self.errors = dict(errors)
+        super().__init__("; ".join(f"{field}: {message}" for field, message in self.errors.items()))
+
+
+class ValidationError(ValueError):
+    """An answer is not acceptable; the text is shown beside its field. Users' own parameters may raise it."""
+
+
+class Asking:
+    """One reading of a filled form: the answers, who gave them, and the mistakes and results found so far."""
+
+    def __init__(self, fields: Fields, who: str, validation: Validation, scheduler: Any, builder: str | None) -> None:
+        self.fields = fields
+        self.who = who
+        self.validation = validation
+        self.scheduler = scheduler
+        self.builder = builder
+        self.errors: dict[str, str] = {}
+        self.stamps: dict[str, dict[str, str | None]] = {}
+
+    def check(self, rule: str, text: str, what: str) -> None:
+        """Raises ValidationError when c['validation'][rule] does not allow this text."""
+        pattern = self.validation.get(rule)
+        if pattern is not None and not pattern.match(text):
+            raise ValidationError(f"{what} {text!r} is not allowed: it must match {pattern.pattern}")
+
+
+@configurable
+class BaseParameter:
+    """What all parameters take.
+
+    name: of the property it sets. label: shown beside the field (default: the name). regex: a text must match it from
+    its beginning. default. required: an empty answer is a mistake. multiple: the answer is a list. hide: not shown,
+    the default is used. tooltip: help. maxsize: bytes. tablabel, autopopulate, debug: accepted for later.
+    """
+
+    kind = "string"
+    label = ""
+    tablabel = ""
+    default: Any = ""
+    required = False
+    multiple = False
+    hide = False
+    tooltip = ""
+    maxsize: int | None = None
+    autopopulate: Any = None
+    debug = False
+
+    def __init__(self, name: Any, label: str | None = None, regex: str | None = None, **kw: Any) -> None:
+        self.name: str = name
+        self.around: BaseParameter | None = None
+        if not isinstance(name, str):
+            error(f"{type(self).__name__}: a parameter's name is a string, not {name!r}")
+        self.label = name if label is None and not self.label else label if label is not None else self.label
+        known = [key for key in dir(type(self)) if not key.startswith("_")]
+        for key, value in kw.items():
+            if key not in known or callable(getattr(type(self), key)):
+                error(f"{type(self).__name__}() has no argument {key!r}", did_you_mean(key, [*known, "regex"]))
+            setattr(self, key, value)
+        self.regex = self._compiled(regex)
+
+    def _compiled(self, regex: Any) -> re.Pattern[str] | None:
+        try:
+            return re.compile(regex) if regex else None
+        except (re.error, TypeError) as wrong:
+            error(f"parameter {self.name!r}: its regex {regex!r} cannot be used: {wrong}")
+            return None
+
+    @property
+    def fullName(self) -> str:
+        around = self.around.fullName if self.around is not None else ""
+        return "_".join(part for part in (around, self.name) if part)
+
+    def describe(self, scheduler: Any, builder: str | None) -> dict[str, Any]:
+        """What a form shows: plain data."""
+        return {
+            "name": self.fullName,
+            "label": self.label,
+            "kind": self.kind,
+            "default": self.default,
+            "required": self.required,
+            "multiple": self.multiple,
+            "hide": self.hide,
+            "tooltip": self.tooltip,
+        }
+
+    def collect(self, asking: Asking, into: dict[str, Any]) -> None:
+        """Put this parameter's value into `into`, or what is wrong with it into the errors."""
+        try:
+            into[self.name] = self.value_of(asking)
+        except ValueError as wrong:
+            asking.errors[self.fullName] = str(wrong)
+
+    def value_of(self, asking: Asking) -> Any:
+        given = None if self.hide else asking.fields.get(self.fullName)
+        if given is None:
+            if self.required and self.default in ("", None):
+                raise ValidationError("needs an answer")
+            return self.default
+        if self.multiple:
+            return [self._one(text, asking) for text in given]
+        return self._one(given[-1] if given else "", asking)
+
+    def _one(self, text: str, asking: Asking) -> Any:
+        if self.maxsize is not None and len(text.encode()) > self.maxsize:
+            raise ValidationError(f"is too long: at most {self.maxsize} bytes")
+        text = self.tidy(text)
+        if not text:
+            if self.required:
+                raise ValidationError("needs an answer")
+            return self.empty()
+        if self.regex is not None and not self.regex.match(text):
+            raise ValidationError(f"{text!r} does not match {self.regex.pattern!r}")
+        return self.parse_from_arg(text)
+
+    def tidy(self, text: str) -> str:
+        return text.strip()
+
+    def empty(self) -> Any:
+        """The value of an empty answer."""
+        return ""
+
+    def parse_from_arg(self, s: str) -> Any:
+        """The value of one answer. Users' subclasses raise ValidationError or ValueError."""
+        return s
+
+
+@configurable
+class FixedParameter(BaseParameter):
+    """Not asked: always its default."""
+
+    kind = "fixed"
+
+    def value_of(self, asking: Asking) -> Any:
+        return self.default
+
+
+@configurable
+class StringParameter(BaseParameter):
+    """One line of text. size: of the field, in characters."""
+
+    size = 10
+
+    def describe(self, scheduler: Any, builder: str | None) -> dict[str, Any]:
+        return {**super().describe(scheduler, builder), "size": self.size}
+
+
+@configurable
+class TextParameter(StringParameter):
+    """Several lines of text. cols, rows: of the field."""
+
+    kind = "text"
+    cols = 80
+    rows = 20
+
+    def describe(self, scheduler: Any, builder: str | None) -> dict[str, Any]:
+        return {**super().describe(scheduler, builder), "cols": self.cols, "rows": self.rows}
+
+    def tidy(self, text: str) -> str:
+        return text.replace("\r\n", "\n")
+
+
+@configurable
+class IntParameter(StringParameter):
+    """A whole number; an empty answer is the default."""
+
+    kind = "int"
+    default: Any = 0
+
+    def empty(self) -> Any:
+        return self.default
+
+    def parse_from_arg(self, s: str) -> int:
+        try:
+            return int(s)
+        except ValueError:
+            raise ValidationError(f"{s!r} is not a whole number") from None
+
+
+@configurable
+class BooleanParameter(BaseParameter):
+    """A box to tick. As browsers send nothing for an empty box, an answer that is missing means no."""
+
+    kind = "bool"
+    default: Any = False
+
+    def value_of(self, asking: Asking) -> bool:
+        if self.hide:
+            return bool(self.default)
+        given = asking.fields.get(self.fullName) or [""]
+        return given[-1].strip().lower() in ("true", "on", "1", "yes")
+
+
+@configurable
+class UserNameParameter(StringParameter):
+    """Who asks. Somebody who is logged in need not say it. need_email: it must hold an address."""
+
+    kind = "username"
+    default: Any = ""
+    size = 30
+    need_email = True
+
+    def __init__(self, name: str = "username", label: str | None = "Your name:", **kw: Any) -> None:
+        super().__init__(name, label, **kw)
+
+    def value_of(self, asking: Asking) -> Any:
+        return asking.who if asking.who not in NOBODY else super().value_of(asking)
+
+    def empty(self) -> str:
+        return self.parse_from_arg("")
+
+    def parse_from_arg(self, s: str) -> str:
+        if self.need_email and not _ADDRESS.search(s):
+            raise ValidationError("needs an address, as in: Your Name <you@example.org>")
+        return s
+
+
+@configurable
+class ChoiceStringParameter(BaseParameter):
+    """One of several texts (with multiple: some of them). choices: list. strict: False allows other texts."""
+
+    kind = "choice"
+    choices: Any = ()
+    strict = True
+
+    def __init__(self, name: str, label: str | None = None, regex: str | None = None, **kw: Any) -> None:
+        super().__init__(name, label, regex, **kw)
+        if not callable(self.choices) and not isinstance(self.choices, (list, tuple)):
+            error(f"parameter {name!r}: choices is a list of strings, not {self.choices!r}")
+            self.choices = []
+
+    def getChoices(self, master: Any, scheduler: Any, buildername: str | None) -> Sequence[str]:
+        """The choices; users' subclasses make them as they like. `master` is None here."""
+        return list(self.choices)
+
+    def describe(self, scheduler: Any, builder: str | None) -> dict[str, Any]:
+        choices = list(self.getChoices(None, scheduler, builder))
+        return {**super().describe(scheduler, builder), "choices": choices, "strict": self.strict}
+
+    def value_of(self, asking: Asking) -> Any:
+        value = super().value_of(asking)
+        if self.strict and not self.hide and self.fullName in asking.fields:
+            choices = self.getChoices(None, asking.scheduler, asking.builder)
+            for one in value if self.multiple else [value]:
+                if one not in choices and not (one == "" and not self.required):
+                    raise ValidationError(f"{one!r} is not one of {', '.join(map(repr, choices))}")
+        elif self.multiple and value == "":
+            return []
+        return value
+
+
+@configurable
+class InheritBuildParameter(ChoiceStringParameter):
+    """One of the builds that the function compatible_builds(None, builder) lists, as "builder/number", or "".
+
+    Its value becomes a property of that text; properties of the build it names are not copied.
+    """
+
+    compatible_builds: Callable[..., Any] | None = None
+
+    def getChoices(self, master: Any, scheduler: Any, buildername: str | None) -> Sequence[str]:
+        compatible: Any = vars(self).get("compatible_builds") or type(self).compatible_builds
+        return [] if compatible is None else list(compatible(None, buildername))
+
+
+@configurable
+class WorkerChoiceParameter(ChoiceStringParameter):
+    """Which buildslave is to build it: sets the property `slavename`. choices: names; any name when there are none."""
+
+    def __init__(self, name: str = "slavename", label: str | None = "Buildslave:", **kw: Any) -> None:
+        kw.setdefault("strict", bool(kw.get("choices")))
+        super().__init__(name, label, **kw)
+
+
+@configurable
+class NestedParameter(BaseParameter):
+    """A group of parameters. With a name, their values are one property, a dictionary; without, each is its own.
+
+    fields: list of parameters. layout, columns: how a page may set them.
+    """
+
+    kind = "group"
+    layout = "vertical"
+    columns: int | None = None
+
+    def __init__(self, name: str, fields: Sequence[BaseParameter] = (), label: str | None = None, **kw: Any) -> None:
+        super().__init__(name, label, **kw)
+        self.fields: list[BaseParameter] = adopted(fields, self)
+
+    def describe(self, scheduler: Any, builder: str | None) -> dict[str, Any]:
+        return {
+            **super().describe(scheduler, builder),
+            "layout": self.layout,
+            "columns": self.columns,
+            "fields": [field.describe(scheduler, builder) for field in self.fields],
+        }
+
+    def collect(self, asking: Asking, into: dict[str, Any]) -> None:
+        inner = into.setdefault(self.name, {}) if self.name else into
+        for field in self.fields:
+            field.collect(asking, inner)
+
+
+ParameterGroup = NestedParameter
+
+
+@configurable
+class AnyPropertyParameter(NestedParameter):
+    """A property that the person names: two fields, name and value. With an empty name it is nothing."""
+
+    columns = 2
+
+    def __init__(self, name: str, label: str | None = None, **kw: Any) -> None:
+        fields = [StringParameter("name", "Name:", size=15), StringParameter("value", "Value:", size=30)]
+        super().__init__(name, fields, "" if label is None else label, **kw)
+
+    def collect(self, asking: Asking, into: dict[str, Any]) -> None:
+        name, value = (str(field.value_of(asking)) for field in self.fields)
+        if not name:
+            if value:
+                asking.errors[self.fields[0].fullName] = "the value needs a name"
+            return
+        for field, rule, text in zip(self.fields, ("property_name", "property_value"), (name, value), strict=True):
+            try:
+                asking.check(rule, text, field.name)
+            except ValidationError as wrong:
+                asking.errors[field.fullName] = str(wrong)
+        into[name] = value
+
+
+class DefaultField:
+    """The codebase's field is the usual one."""
+
+
+@configurable
+class CodebaseParameter(NestedParameter):
+    """What to build of one codebase.
+
+    codebase: its name. branch, revision, repository, project: each a parameter, a string (fixed), or None (not
+    asked); left out, a field for text.
+    """
+
+    def __init__(
+        self,
+        codebase: str,
+        name: str | None = None,
+        label: str | None = None,
+        branch: Any = DefaultField,
+        revision: Any = DefaultField,
+        repository: Any = DefaultField,
+        project: Any = DefaultField,
+        patch: Any = None,
+        **kw: Any,
+    ) -> None:
+        if patch is not None:
+            error(f"codebase {codebase!r}: a patch cannot be given with a forced build")
+        self.codebase = codebase
+        given = {"branch": branch, "revision": revision, "repository": repository, "project": project}
+        fields = [_stamp_field(key, value) for key, value in given.items()]
+        super().__init__(
+            codebase if name is None else name,
+            [field for field in fields if field is not None],
+            codebase if label is None else label,
+            **kw,
+        )
+
+    def collect(self, asking: Asking, into: dict[str, Any]) -> None:
+        stamp: dict[str, str | None] = {}
+        for field in self.fields:
+            values: dict[str, Any] = {}
+            field.collect(asking, values)
+            value = values.get(field.name)
+            try:
+                if value and not isinstance(field, FixedParameter) and field.name in ("branch", "revision"):
+                    asking.check(field.name, str(value), field.name)
+            except ValidationError as wrong:
+                asking.errors[field.fullName] = str(wrong)
+            stamp[field.name] = str(value) if value else None
+        asking.stamps[self.codebase] = stamp
+
+
+def _stamp_field(name: str, value: Any) -> BaseParameter | None:
+    if value is DefaultField:
+        return StringParameter(name, f"{name.capitalize()}:", size=30)
+    if isinstance(value, str):
+        return FixedParameter(name, default=value)
+    if value is None or isinstance(value, BaseParameter):
+        return _renamed(value, name)
+    error(f"{name} of a codebase is a parameter, a string or None, not {value!r}")
+    return None
+
+
+def _renamed(field: BaseParameter | None, name: str) -> BaseParameter | None:
+    if field is None:
+        return None
+    own = copy(field)  # one parameter may serve several codebases
+    own.name = name
+    return own
+
+
+def adopted(fields: Any, around: BaseParameter | None) -> list[BaseParameter]:
+    """These parameters, knowing what is around them; what is none is an error."""
+    if not isinstance(fields, (list, tuple)):
+        error(f"parameters come as a list, not {fields!r}")
+        return []
+    for field in fields:
+        if isinstance(field, BaseParameter):
+            field.around = around
+        else:
+            error(f"{field!r} is not a parameter of a ForceScheduler")
+    return [field for field in fields if isinstance(field, BaseParameter)]
