@@ -25,7 +25,10 @@ class Mail(NamedTuple):
 class SmtpServer:
     """Keeps what it accepts in `mails`. `rcpt(address)` and `data()` may answer something other than 250."""
 
-    def __init__(self, *, context: ssl.SSLContext | None = None, login: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, *, context: ssl.SSLContext | None = None, login: tuple[str, str] | None = None, port: int = 0
+    ) -> None:
+        self.port = port
         self.mails: list[Mail] = []
         self.rcpt: Callable[[str], str] = lambda address: "250 OK"
         self.data: Callable[[], str] = lambda: "250 OK"
@@ -45,10 +48,10 @@ class SmtpServer:
         asyncio.set_event_loop(self._loop)
 
         async def listen() -> asyncio.Server:
-            return await self._loop.create_server(lambda: SMTP(self, **self._options), "127.0.0.1", 0)
+            return await self._loop.create_server(lambda: SMTP(self, **self._options), "127.0.0.1", self.port)
 
         server = self._loop.run_until_complete(listen())
-        self.port: int = server.sockets[0].getsockname()[1]
+        self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         self._loop.run_forever()
         server.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.smtp_server import SmtpServer
 from tests.processes import Processes, pid_alive, port_answers, wait_until
 
 BIN = Path(sys.executable).parent
@@ -355,6 +356,29 @@ class TestWithASlave:
         began = time.monotonic()
         master("stop", master.basedir)
         assert time.monotonic() - began < 12
+
+    def test_a_mail_that_could_not_be_sent_outlives_kill_9(
+        self, master: Master, slave: Path, free_port: Callable[[], int]
+    ) -> None:
+        port = free_port()
+        master.configure(
+            "from buildbot.plugins import reporters\n"
+            f"c['services'] = [reporters.MailNotifier('ci@example.org', mode='all', smtpPort={port})]\n"
+        )
+        self.start(master, slave)
+        master.sendchange("r1")
+        wait_until(lambda: "is tried again in 5 s" in master.log)
+        os.kill(master.pid, signal.SIGKILL)
+        server = SmtpServer(port=port)
+        try:
+            wait_until(lambda: not pid_alive(master.pid))
+            master("start", master.basedir)
+            wait_until(lambda: server.mails)
+        finally:
+            server.stop()
+        (mail,) = server.mails
+        assert mail.recipients == ("joe@example.org",)
+        assert "success" in mail.message["Subject"]
 
     def test_the_status_file_tells_of_this_process_only(self, master: Master) -> None:
         master("start", master.basedir)
