@@ -38,7 +38,9 @@ c["workers"] = [worker.Worker({slave!r}, SLAVE_PASSWORD)]
 c["protocols"] = {{"pb": {{"port": "tcp:{port}:interface=127.0.0.1"}}}}
 
 # Which commits are seen: the master asks every half minute. branches=True would be all branches.
-c["change_source"] = [changes.GitPoller(repourl=REPOSITORY, branches={branches!r}, pollInterval=30)]
+c["change_source"] = [
+    changes.GitPoller(repourl=REPOSITORY, branches={branches!r}, pollInterval=30, pollAtLaunch=True),
+]
 
 # When is it built: five seconds after the last commit, and when somebody asks for it on the web.
 c["schedulers"] = [
