@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildbot.config.arguments import configurable
-from buildbot.config.errors import error
+from buildbot.config.errors import did_you_mean, error
 from buildbot.config.master import DEFAULT_VALIDATION
 from buildbot.model import BuildsetID, Property
 from buildbot.schedulers.base import BaseScheduler, Settled
 from buildbot.schedulers.parameters import (
+    NOBODY,
     AnyPropertyParameter,
     Asking,
     BaseParameter,
@@ -32,7 +34,8 @@ from buildbot.schedulers.parameters import (
     WorkerChoiceParameter,
     adopted,
 )
-from buildbot.store import Store, actions, sourcestamps
+from buildbot.store import Store, actions, builders, builds, properties, sourcestamps
+from buildbot.store.store import Queries
 
 __all__ = [
     "AnyPropertyParameter",
@@ -58,6 +61,9 @@ __all__ = [
 SOURCE = "Force Build Form"
 _REASON = "A build was forced by '%(owner)s': %(reason)s"
 _STAMP = ("branch", "revision", "repository", "project")
+_OF_THE_PAGE = ("token", "forcescheduler")  # fields that are the page's own
+_GREATEST_PRIORITY = 1_000_000_000
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 @configurable
@@ -109,7 +115,9 @@ class ForceScheduler(BaseScheduler):
             *self.codebase_fields,
             *self.property_fields,
         ]
-        _check_names(name, self.all_fields)
+        self.taken = {"owner", "reason", "scheduler"}.union(*(_set_by(field) for field in self.property_fields))
+        self.full_names = [name for field in self.all_fields for name in _names(field)]
+        _check_names(name, self.full_names)
 
     def describe_fields(self, builder: str | None = None, anonymous: bool = False) -> list[dict[str, Any]]:
         """What a form needs, in order. Each field: name (that it sends), label, kind, default, required, multiple,
@@ -144,9 +152,27 @@ async def force(
     unknown = [name for name in builder_names if name not in scheduler.builderNames]
     if unknown:
         asking.errors["builderNames"] = f"{scheduler.name} does not build {', '.join(map(repr, unknown))}"
+    for name in fields:
+        if name not in scheduler.full_names:
+            hint = did_you_mean(name, scheduler.full_names)
+            asking.errors[name] = f"is not a field of this form{f'; {hint}' if hint else ''}"
+    priority = _priority(scheduler, asking, head)
     if asking.errors:
         raise FieldErrors(asking.errors)
-    return store.transact_durable(_force, scheduler, tuple(builder_names), asking, head, values, now)
+    return store.transact_durable(_force, scheduler, tuple(builder_names), asking, head, values, priority, now)
+
+
+def _priority(scheduler: ForceScheduler, asking: Asking, head: Mapping[str, Any]) -> int:
+    field = scheduler.priority_field
+    if field is None:
+        return scheduler.settle_plain().priority
+    try:
+        priority = int(head.get(field.name, 0))
+    except (TypeError, ValueError):
+        priority = _GREATEST_PRIORITY + 1
+    if abs(priority) > _GREATEST_PRIORITY:
+        asking.errors[field.fullName] = f"must be a whole number, at most {_GREATEST_PRIORITY}"
+    return priority
 
 
 def _force(
@@ -156,6 +182,7 @@ def _force(
     asking: Asking,
     head: Mapping[str, Any],
     values: Mapping[str, Any],
+    priority: int,
     now: float,
 ) -> BuildsetID:
     names = builder_names or tuple(scheduler.builderNames)
@@ -173,19 +200,33 @@ def _force(
         )
         for codebase, stamp in asking.stamps.items()
     ]
-    given = {**values, "owner": owner, "reason": reason}
+    given = {**_inherited(store, asking.inherits), **values, "owner": owner, "reason": reason}
     settled = Settled(
         names,
         (
             *(Property(name, value, SOURCE) for name, value in given.items()),
             Property("scheduler", scheduler.name, "Scheduler"),
         ),
-        int(head[scheduler.priority_field.name] if scheduler.priority_field else scheduler.settle_plain().priority),
+        priority,
     )
     text = scheduler.reasonString % {"owner": owner, "reason": reason}
     buildset = scheduler.submit(store, settled, stamps, newest=None, reason=text, now=now)
-    actions.add(store, who=owner, what="force", subject=", ".join(names), why=reason, now=now)
+    who = owner if asking.who in NOBODY else asking.who
+    actions.add(store, who=who, what="force", subject=", ".join(names), why=reason, now=now)
     return buildset
+
+
+def _inherited(store: Queries, inherits: Sequence[str]) -> dict[str, Any]:
+    """What was answered in the forms of these builds."""
+    found: dict[str, Any] = {}
+    for text in inherits:
+        name, _, number = text.rpartition("/")
+        builder = builders.by_name(store, name)
+        build = builds.by_number(store, builder.id, int(number)) if builder and _NUMBER.fullmatch(number) else None
+        for given in [] if build is None else properties.of(store, "build", build.id):
+            if given.source == SOURCE:
+                found["orig_owner" if given.name == "owner" else given.name] = given.value
+    return found
 
 
 def _any_properties() -> list[BaseParameter]:
@@ -209,10 +250,21 @@ def _codebase_fields(scheduler: str, codebases: Any, stamp: Mapping[str, Any]) -
     return [field for field in fields if isinstance(field, CodebaseParameter)]
 
 
-def _check_names(scheduler: str, fields: Sequence[BaseParameter]) -> None:
-    names = [name for field in fields for name in _names(field)]
+def _check_names(scheduler: str, names: Sequence[str]) -> None:
+    for name in _OF_THE_PAGE:
+        if name in names:
+            error(f"scheduler {scheduler!r}: no field may be named {name!r}: the web page needs this name itself")
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         error(f"scheduler {scheduler!r} has two fields named {name!r}")
+
+
+def _set_by(field: BaseParameter) -> set[str]:
+    """The properties that this field always sets."""
+    if isinstance(field, AnyPropertyParameter):
+        return set()
+    if isinstance(field, NestedParameter) and not field.name:
+        return set().union(*(_set_by(inner) for inner in field.fields))
+    return {field.name}
 
 
 def _names(field: BaseParameter) -> list[str]:

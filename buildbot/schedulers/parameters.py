@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
+from twisted.logger import Logger
+
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import did_you_mean, error
 
+_log = Logger()
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+")
 NOBODY = ("", "anonymous")
 
@@ -44,6 +47,7 @@ class Asking:
         self.builder = builder
         self.errors: dict[str, str] = {}
         self.stamps: dict[str, dict[str, str | None]] = {}
+        self.inherits: list[str] = []  # builds whose forced properties are taken over, "builder/number"
 
     def check(self, rule: str, text: str, what: str) -> None:
         """Raises ValidationError when c['validation'][rule] does not allow this text."""
@@ -79,11 +83,12 @@ class BaseParameter:
         if not isinstance(name, str):
             error(f"{type(self).__name__}: a parameter's name is a string, not {name!r}")
         self.label = name if label is None and not self.label else label if label is not None else self.label
-        known = [key for key in dir(type(self)) if not key.startswith("_")]
+        known = [key for key in dir(type(self)) if _is_setting(type(self), key)]
         for key, value in kw.items():
-            if key not in known or callable(getattr(type(self), key)):
+            if key in known:
+                setattr(self, key, value)
+            else:
                 error(f"{type(self).__name__}() has no argument {key!r}", did_you_mean(key, [*known, "regex"]))
-            setattr(self, key, value)
         self.regex = self._compiled(regex)
 
     def _compiled(self, regex: Any) -> re.Pattern[str] | None:
@@ -125,7 +130,10 @@ class BaseParameter:
                 raise ValidationError("needs an answer")
             return self.default
         if self.multiple:
-            return [self._one(text, asking) for text in given]
+            several = [self._one(text, asking) for text in given if self.tidy(text)]
+            if self.required and not several:
+                raise ValidationError("needs an answer")
+            return several
         return self._one(given[-1] if given else "", asking)
 
     def _one(self, text: str, asking: Asking) -> Any:
@@ -150,6 +158,12 @@ class BaseParameter:
     def parse_from_arg(self, s: str) -> Any:
         """The value of one answer. Users' subclasses raise ValidationError or ValueError."""
         return s
+
+
+def _is_setting(cls: type, key: str) -> bool:
+    """Whether a keyword of this name may be given to the parameter's constructor."""
+    value = getattr(cls, key, None)
+    return not key.startswith("_") and not isinstance(value, property) and not (callable(value) and key != "choices")
 
 
 @configurable
@@ -244,7 +258,11 @@ class UserNameParameter(StringParameter):
 
 @configurable
 class ChoiceStringParameter(BaseParameter):
-    """One of several texts (with multiple: some of them). choices: list. strict: False allows other texts."""
+    """One of several texts (with multiple: some of them).
+
+    choices: list, or a function (None, scheduler, name of the builder or None) that gives one each time the form is
+    shown or read. strict: False allows other texts.
+    """
 
     kind = "choice"
     choices: Any = ()
@@ -255,24 +273,35 @@ class ChoiceStringParameter(BaseParameter):
         if not callable(self.choices) and not isinstance(self.choices, (list, tuple)):
             error(f"parameter {name!r}: choices is a list of strings, not {self.choices!r}")
             self.choices = []
+        if self.multiple and isinstance(self.default, str):
+            self.default = [self.default] if self.default else []
 
     def getChoices(self, master: Any, scheduler: Any, buildername: str | None) -> Sequence[str]:
         """The choices; users' subclasses make them as they like. `master` is None here."""
-        return list(self.choices)
+        choices = self.choices
+        return list(choices(master, scheduler, buildername) if callable(choices) else choices)
+
+    def _choices(self, scheduler: Any, builder: str | None) -> list[str]:
+        try:
+            return [str(choice) for choice in self.getChoices(None, scheduler, builder)]
+        except Exception as wrong:
+            _log.failure("the choices of force parameter {name} cannot be listed", name=self.fullName)
+            raise ValidationError(f"its choices cannot be listed: {type(wrong).__name__}: {wrong}") from None
 
     def describe(self, scheduler: Any, builder: str | None) -> dict[str, Any]:
-        choices = list(self.getChoices(None, scheduler, builder))
-        return {**super().describe(scheduler, builder), "choices": choices, "strict": self.strict}
+        described = {**super().describe(scheduler, builder), "strict": self.strict}
+        try:
+            return {**described, "choices": self._choices(scheduler, builder)}
+        except ValidationError as wrong:
+            return {**described, "choices": [], "tooltip": str(wrong)}  # the page is more than this one field
 
     def value_of(self, asking: Asking) -> Any:
         value = super().value_of(asking)
         if self.strict and not self.hide and self.fullName in asking.fields:
-            choices = self.getChoices(None, asking.scheduler, asking.builder)
+            choices = self._choices(asking.scheduler, asking.builder)
             for one in value if self.multiple else [value]:
                 if one not in choices and not (one == "" and not self.required):
                     raise ValidationError(f"{one!r} is not one of {', '.join(map(repr, choices))}")
-        elif self.multiple and value == "":
-            return []
         return value
 
 
@@ -280,7 +309,8 @@ class ChoiceStringParameter(BaseParameter):
 class InheritBuildParameter(ChoiceStringParameter):
     """One of the builds that the function compatible_builds(None, builder) lists, as "builder/number", or "".
 
-    Its value becomes a property of that text; properties of the build it names are not copied.
+    What was answered in that build's own form is answered so again, but for what this form sets; its owner is the
+    property `orig_owner`. The build's "builder/number" is a property, too.
     """
 
     compatible_builds: Callable[..., Any] | None = None
@@ -288,6 +318,11 @@ class InheritBuildParameter(ChoiceStringParameter):
     def getChoices(self, master: Any, scheduler: Any, buildername: str | None) -> Sequence[str]:
         compatible: Any = vars(self).get("compatible_builds") or type(self).compatible_builds
         return [] if compatible is None else list(compatible(None, buildername))
+
+    def value_of(self, asking: Asking) -> Any:
+        value = super().value_of(asking)
+        asking.inherits += [one for one in (value if self.multiple else [value]) if one]
+        return value
 
 
 @configurable
@@ -352,6 +387,8 @@ class AnyPropertyParameter(NestedParameter):
                 asking.check(rule, text, field.name)
             except ValidationError as wrong:
                 asking.errors[field.fullName] = str(wrong)
+        if name in asking.scheduler.taken:
+            asking.errors[self.fields[0].fullName] = f"{name!r} has a field of its own, or is set by the form itself"
         into[name] = value
 
 

@@ -29,7 +29,7 @@ from buildbot.schedulers.forcesched import (
     WorkerChoiceParameter,
     force,
 )
-from buildbot.store import actions, buildsets, events
+from buildbot.store import actions, builds, buildsets, events, properties, slaves
 from tests.unit.schedulers.cases import SchedulerCase
 
 HEAD = ("owner", "reason", "scheduler")
@@ -55,6 +55,11 @@ class ForceCase(SchedulerCase):
         failed = ensureDeferred(force(self.store, scheduler, ["full"], sent, who, self.now))
         self.assertEqual(self.store.value("SELECT count(*) FROM buildsets"), 0)
         return dict(self.failureResultOf(failed, FieldErrors).value.errors)
+
+    def errors_afresh(self, scheduler: ForceScheduler, **fields: Any) -> dict[str, str]:
+        self.tearDown()
+        self.setUp()
+        return self.errors(scheduler, **fields)
 
     def values(self, scheduler: ForceScheduler, **fields: str | list[str]) -> dict[str, Any]:
         """The properties that this form sets, but for those that every form sets."""
@@ -223,12 +228,7 @@ class TestParameters(ForceCase):
         scheduler = self.with_field(ChoiceStringParameter("a", choices=["x", "y"], multiple=True))
         self.assertEqual(self.values(scheduler, a=["x", "y"]), {"a": ["x", "y"]})
         self.assertEqual(self.values(scheduler), {"a": []})
-        self.assertIn("a", self.errors_of_fresh(scheduler, a=["x", "z"]))
-
-    def errors_of_fresh(self, scheduler: ForceScheduler, **fields: Any) -> dict[str, str]:
-        self.tearDown()
-        self.setUp()
-        return self.errors(scheduler, **fields)
+        self.assertIn("a", self.errors_afresh(scheduler, a=["x", "z"]))
 
     def test_choices_may_be_made_by_a_subclass(self) -> None:
         class Builders(ChoiceStringParameter):
@@ -250,7 +250,7 @@ class TestParameters(ForceCase):
     def test_slave_choice(self) -> None:
         self.assertEqual(self.values(self.with_field(WorkerChoiceParameter()), slavename="bob"), {"slavename": "bob"})
         scheduler = self.with_field(WorkerChoiceParameter(choices=["al"]))
-        self.assertIn("slavename", self.errors_of_fresh(scheduler, slavename="bob"))
+        self.assertIn("slavename", self.errors_afresh(scheduler, slavename="bob"))
 
     def test_a_group_with_a_name_is_one_property(self) -> None:
         group = NestedParameter("opts", [StringParameter("a"), NestedParameter("in", [IntParameter("b")])])
@@ -364,6 +364,79 @@ class TestForm(ForceCase):
         self.assertTrue(set(errors) <= set(sent))
 
 
+class TestTakenOver(ForceCase):
+    def forced_build(self) -> str:
+        """A forced build that has begun."""
+        self.force(self.with_field(StringParameter("a"), StringParameter("b")), a="1", b="2")
+        (request,) = self.requests(self.buildsets()[-1])
+
+        def begin(store: Any) -> Any:
+            slave = slaves.sync(store, ["al"], self.now)["al"]
+            build = builds.start(
+                store, builder=request.builder_id, slave=slave, claimed=[request.id], reason="r", now=self.now
+            )
+            properties.put(store, "build", build.id, properties.of(store, "buildset", request.buildset_id))
+            return build
+
+        return f"full/{self.store.transact(begin).number}"
+
+    def test_the_answers_of_an_earlier_build_are_given_again_but_for_what_is_asked_now(self) -> None:
+        name = self.forced_build()
+        inherit = InheritBuildParameter("like", compatible_builds=lambda *_: [name])
+        found = self.values(self.with_field(inherit, StringParameter("b")), like=name, b="mine")
+        self.assertEqual(found, {"like": name, "a": "1", "b": "mine", "orig_owner": "ada"})
+
+    def test_a_build_that_is_not_there_gives_nothing(self) -> None:
+        for name in ("full/99", "nobody/1", "full", f"full/{10**30}", "full/\u0663"):
+            field = InheritBuildParameter("like", strict=False)
+            self.assertEqual(self.values(self.with_field(field), like=name), {"like": name})
+
+
+class TestRefusals(ForceCase):
+    def test_a_field_that_the_form_has_not_is_refused_with_the_nearest(self) -> None:
+        errors = self.errors(ForceScheduler("force", ["full"]), resaon="x", zzz="<b>")
+        self.assertEqual(
+            errors,
+            {"resaon": "is not a field of this form; did you mean 'reason'?", "zzz": "is not a field of this form"},
+        )
+
+    def test_a_property_of_ones_own_naming_replaces_no_checked_field(self) -> None:
+        fields = [FixedParameter("deploy", default="no"), NestedParameter("", [StringParameter("in")])]
+        for name in ("deploy", "in", "owner", "reason", "scheduler"):
+            scheduler = self.with_field(*fields, AnyPropertyParameter("p"))
+            self.assertEqual(list(self.errors(scheduler, p_name=name, p_value="yes")), ["p_name"], name)
+
+    def test_a_priority_that_is_none_is_refused(self) -> None:
+        for typed in ("9" * 30, "high"):
+            scheduler = ForceScheduler("force", ["full"], priority=IntParameter("priority"))
+            self.assertEqual(list(self.errors(scheduler, priority=typed)), ["priority"])
+
+    def test_a_fixed_username_hides_nobody_who_is_logged_in(self) -> None:
+        self.force(ForceScheduler("force", ["full"], FixedParameter("username", default="team")))
+        self.assertEqual(self.properties(self.buildsets()[0])["owner"].value, "team")
+        self.assertEqual(actions.newest(self.store)[0].who, "ada")
+
+    def test_choices_that_cannot_be_listed_are_that_fields_mistake_alone(self) -> None:
+        def broken(*_: Any) -> list[str]:
+            raise KeyError("no <network>")
+
+        scheduler = self.with_field(ChoiceStringParameter("a", choices=broken))
+        self.assertIn("cannot be listed: KeyError", scheduler.describe_fields()[-1]["tooltip"])
+        self.assertIn("cannot be listed", self.errors(scheduler, a="x")["a"])
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 2)
+
+    def test_choices_may_be_a_function(self) -> None:
+        scheduler = self.with_field(ChoiceStringParameter("a", choices=lambda _, sched, name: [sched.name, name]))
+        self.assertEqual(self.values(scheduler, a="full"), {"a": "full"})
+
+    def test_none_of_several_choices(self) -> None:
+        field = {"choices": ["x", "y"], "multiple": True, "default": "x"}
+        self.assertEqual(self.values(self.with_field(ChoiceStringParameter("a", **field))), {"a": ["x"]})
+        self.assertEqual(self.values(self.with_field(ChoiceStringParameter("a", **field)), a=""), {"a": []})
+        scheduler = self.with_field(ChoiceStringParameter("a", required=True, **field))
+        self.assertEqual(self.errors_afresh(scheduler, a=[""]), {"a": "needs an answer"})
+
+
 class TestMistakes(ForceCase):
     def test_they_are_named(self) -> None:
         def refused(expected: str, make: Any) -> None:
@@ -389,6 +462,8 @@ class TestMistakes(ForceCase):
             ("did you mean 'buttonName'?", lambda: Force("f", ["full"], buttonname="x")),
             ("builderNames is a list", lambda: Force("f", "full")),
             ("a patch cannot be given", lambda: CodebaseParameter("a", patch=StringParameter("p"))),
+            ("needs this name itself", lambda: ForceScheduler("f", ["full"], properties=[StringParameter("token")])),
+            ("no argument 'fullName'", lambda: StringParameter("a", fullName="b")),
             ("branch of a codebase is", lambda: CodebaseParameter("a", branch=7)),
         ]
         for expected, make in table:
