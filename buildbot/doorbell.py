@@ -119,14 +119,18 @@ class Doorbell:
             self._running[name] = ensureDeferred(self._await(name, answer))
             if self._running[name].called:
                 del self._running[name]
-        else:
+            return
+        try:
             self._plan_wake(name, answer)
+        except Exception:  # what it answered is no time
+            self._failed(name)
 
     async def _await(self, name: str, answer: Awaitable[float | None]) -> None:
         try:
             self._plan_wake(name, await answer)
         except CancelledError:
-            pass  # only `stop` cancels
+            if self._open:  # not by `stop`: something that the worker waited for was cancelled
+                self._failed(name)
         except Exception:
             self._failed(name)
         finally:
