@@ -7,6 +7,8 @@ as starting a build, is not here.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -183,7 +185,7 @@ class SlaveSession:
     # -- what the slave says
 
     def _sink(self, command: object) -> tuple[CommandID, CommandSink]:
-        if not isinstance(command, str) or not command.isdecimal() or len(command) > 18:
+        if not isinstance(command, str) or not re.fullmatch("[0-9]{1,18}", command):
             raise BadMessage(f"{command!r:.100} is not a command's id")
         id = CommandID(int(command))
         sink = self._sinks.get(id)
@@ -278,7 +280,9 @@ def _without_prefix(pieces: list[tuple[str, bytes]], held: int) -> list[tuple[st
 
 
 def _is_plain(value: object, depth: int = 0) -> bool:
-    if isinstance(value, (str, bytes, int, float, type(None))):
+    if isinstance(value, float):
+        return math.isfinite(value)  # the others cannot be stored as JSON
+    if isinstance(value, (str, bytes, int, type(None))):
         return True
     if depth > 20:
         return False

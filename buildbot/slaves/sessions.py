@@ -76,6 +76,7 @@ class SlaveSessions:
         async def introduce() -> None:
             try:
                 await session.introduce()
+                self._take(session)
             except CancelledError:
                 raise
             except (NotOurDialect, SlaveLost, CommandRefused) as problem:
@@ -84,8 +85,6 @@ class SlaveSessions:
             except Exception as bug:
                 self._log.failure("taking slave {name} failed", name=name)
                 session.lose(str(bug))
-            else:
-                self._take(session)
 
         ensureDeferred(introduce())  # type: ignore[unused-awaitable]  # every error is handled in it
         return session
