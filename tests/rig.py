@@ -92,6 +92,7 @@ class Rig:
         self.store = Store.open(base / "state.sqlite")
         self.log_files = LogFiles(base / "logs")
         self.progress = Progress()
+        self.build_clock: Any = clock  # of the timers of builds and their steps
         self.running = RunningBuilds()
         self.bell = Doorbell(clock, self.now)
         self.ports = PBPorts(clock, clock)
@@ -119,7 +120,7 @@ class Rig:
         return BuildServices(
             store=self.store,
             log_files=self.log_files,
-            clock=clock,
+            clock=self.build_clock,
             now=self.now,
             progress=self.progress,
             properties=self.config.properties,

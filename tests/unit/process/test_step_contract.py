@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 
 from buildbot.config.errors import ConfigErrors
-from buildbot.model import Result
 from buildbot.process.buildstep import BuildStep, BuildStepFailed, LineConsumerLogObserver, LogLineObserver
 from buildbot.process.factory import BuildFactory
 from buildbot.process.properties import Interpolate, Property, renderer

@@ -1,0 +1,292 @@
+"""Slaves that come, go and are lost in the middle of builds, and which slave gets what."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from buildbot.model import EventKind, Result
+from buildbot.process.assigning import Busy, Slot, free_slaves
+from buildbot.process.buildstep import BuildStep
+from buildbot.process.factory import BuildFactory
+from buildbot.process.remotecommand import RemoteCommand
+from buildbot.process.results import SUCCESS
+from buildbot.process.slaveport import SlaveLost
+from buildbot.steps.shell import ShellCommand
+from buildbot.store import commands, events, requests
+from tests.processes import Process, Processes
+from tests.rig import RigCase
+
+SLAVE = """
+import sys
+from twisted.internet import reactor
+from buildslave.bot import BuildSlave
+slave = BuildSlave("127.0.0.1", int(sys.argv[1]), sys.argv[2], "secret", sys.argv[3], maxdelay=1)
+slave.startService()
+reactor.run()
+"""
+
+
+class LostCase(RigCase):
+    with_slave = False
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        await super().setUp()
+        self.processes = Processes(self.rig.base / "processes")
+        self.addCleanup(self.processes.stop_all)
+
+    async def start_process(self, name: str = "bot") -> Process:
+        """A slave in a process of its own, that can be killed."""
+        await self.rig.ports.ready()
+        process = self.processes.start(
+            [sys.executable, "-c", SLAVE, str(self.rig.port), name, str(self.rig.base / name)]
+        )
+        await self.rig.until(lambda: name in self.rig.sessions.here, f"slave {name} is here")
+        return process
+
+    def add_sleeper(self, *slaves: str, seconds: int = 60) -> None:
+        """A builder whose first build of each request sleeps; `quick` in the builder's directory ends that."""
+        command = f"echo begun; test -e ../quick || exec sleep {seconds}"
+        self.rig.add_builder("b", BuildFactory([ShellCommand(name="it", command=command)]), slaves or ("bot",))
+
+    def make_quick(self, name: str = "bot") -> None:
+        self.rig.slave_dir(name=name).mkdir(parents=True, exist_ok=True)
+        (self.rig.slave_dir(name=name) / "quick").touch()
+
+
+class TestLostSlaves(LostCase):
+    async def test_a_killed_slave_sends_the_build_back_and_another_slave_builds_it(self) -> None:
+        self.rig.add_slaves("other")
+        self.add_sleeper("bot", "other")
+        bot = await self.start_process("bot")
+        request = self.rig.submit()
+        await self.rig.until_step_runs("it", "begun\n")
+        self.make_quick("other")
+        await self.start_process("other")
+        bot.kill(signal.SIGKILL)
+        lost = await self.rig.built(request)
+        assert lost.result is Result.RETRY
+        assert lost.results == {"it": Result.RETRY}
+        assert "slave bot was lost" in lost.row.state_text
+        assert lost.commands("it")[0].state == "lost"
+        assert all(log.finished_at is not None for log in lost.logs("it").values())
+        again = await self.rig.built(request, attempt=2)
+        assert again.result is Result.SUCCESS
+        assert again.properties["slavename"] == "other"
+        assert again.row.attempt == 2
+        assert again.request.result is Result.SUCCESS
+
+    async def test_a_slave_that_comes_back_builds_it_again(self) -> None:
+        self.add_sleeper()
+        await self.rig.start_slave()
+        request = self.rig.submit()
+        await self.rig.until_step_runs("it", "begun\n")
+        self.make_quick()
+        self.rig.cut()
+        assert (await self.rig.built(request)).result is Result.RETRY
+        assert (await self.rig.built(request, attempt=2)).result is Result.SUCCESS
+
+    async def test_the_command_of_a_lost_connection_is_killed_when_the_slave_comes_back(self) -> None:
+        pids = self.rig.base / "pids"
+        command = f"echo $$ >> {pids}; echo begun; test -e ../quick || exec sleep 60"
+        self.rig.add_builder("b", BuildFactory([ShellCommand(name="it", command=command)]))
+        await self.rig.start_slave()
+        request = self.rig.submit()
+        await self.rig.until_step_runs("it", "begun\n")
+        self.make_quick()
+        self.rig.cut()
+        await self.rig.built(request, attempt=2)
+        first = int(pids.read_text().split()[0])
+
+        def is_gone() -> bool:
+            try:
+                os.kill(first, 0)
+            except ProcessLookupError:
+                return True
+            return False
+
+        await self.rig.until(is_gone, "the end of the first command")
+
+    async def test_after_three_retries_the_request_is_parked_and_says_why(self) -> None:
+        self.add_sleeper()
+        await self.rig.start_slave()
+        request = self.rig.submit()
+        for attempt in range(1, 5):
+            await self.rig.until_step_runs("it", "begun\n")
+            self.rig.cut()
+            assert (await self.rig.built(request, attempt=attempt)).result is Result.RETRY
+        await self.rig.until(lambda: "bot" in self.rig.sessions.here)
+        row = requests.get(self.rig.store, request)
+        assert row is not None
+        assert row.complete_at is None
+        assert row.parked_reason is not None
+        assert "slave bot was lost" in row.parked_reason
+        assert row.retries == 4
+        assert not self.rig.running.by_id
+        kinds = [event.kind for event in events.after(self.rig.store, 0)]
+        assert kinds.count(EventKind.REQUEST_REQUEUED) == 3
+        assert kinds.count(EventKind.REQUEST_PARKED) == 1
+        self.make_quick()
+        self.rig.store.transact(requests.unpark, request)
+        self.rig.bell.ring()
+        assert (await self.rig.built(request, attempt=5)).result is Result.SUCCESS
+
+    async def test_a_stopped_build_is_not_tried_again_when_its_slave_is_lost_too(self) -> None:
+        self.add_sleeper()
+        await self.rig.start_slave()
+        request = self.rig.submit()
+        await self.rig.until_step_runs("it", "begun\n")
+        (build,) = self.rig.running.by_id
+        self.rig.control.stop_build(build, "tester", "enough")
+        self.rig.cut()
+        built = await self.rig.built(request)
+        assert built.result is Result.CANCELLED
+        assert built.request.result is Result.CANCELLED
+
+    async def test_a_step_that_hides_the_loss_does_not_hide_it_from_the_build(self) -> None:
+        class Hides(BuildStep):
+            async def run(self) -> int:
+                try:
+                    await self.runCommand(RemoteCommand("shell", {"command": "echo begun; sleep 60"}))
+                except SlaveLost as lost:
+                    seen.append(str(lost))
+                return SUCCESS
+
+        seen: list[str] = []
+        self.rig.add_builder("b", BuildFactory([Hides(name="it")]))
+        await self.rig.start_slave()
+        request = self.rig.submit()
+        await self.rig.until_step_runs("it", "begun\n")
+        self.rig.running.draining = True
+        self.rig.cut()
+        assert (await self.rig.built(request)).result is Result.RETRY
+        assert len(seen) == 1
+
+    async def test_a_command_after_the_loss_is_refused_at_once(self) -> None:
+        class Waits(BuildStep):
+            async def run(self) -> int:
+                try:
+                    await self.runCommand(RemoteCommand("shell", {"command": "echo begun; sleep 60"}))
+                except SlaveLost:
+                    await self.runCommand(RemoteCommand("shell", {"command": "echo more"}))
+                return SUCCESS
+
+        self.rig.add_builder("b", BuildFactory([Waits(name="it")]))
+        await self.rig.start_slave()
+        request = self.rig.submit()
+        await self.rig.until_step_runs("it", "begun\n")
+        self.rig.running.draining = True
+        self.rig.cut()
+        built = await self.rig.built(request)
+        assert built.results == {"it": Result.RETRY}
+        assert len(built.commands("it")) == 1
+
+    async def test_a_slave_that_is_lost_while_it_is_given_an_order(self) -> None:
+        class Cuts(BuildStep):
+            async def run(self) -> int:
+                order = self.runCommand(RemoteCommand("shell", {"command": "sleep 60"}))
+                clock_of(self).callLater(0, cut)
+                await order
+                return SUCCESS
+
+        def clock_of(step: Any) -> Any:
+            return step.build.clock
+
+        def cut() -> None:
+            self.rig.running.draining = True
+            self.rig.sessions.here["bot"].lose("the test says so")
+
+        self.rig.add_builder("b", BuildFactory([Cuts(name="it")]))
+        await self.rig.start_slave()
+        built = await self.rig.build()
+        assert built.results == {"it": Result.RETRY}
+        (command,) = commands.of_step(self.rig.store, built.step("it").id)
+        assert command.state == "lost"
+
+
+class TestNewerConnections(LostCase):
+    async def test_a_newer_connection_of_the_same_slave_wins(self) -> None:
+        self.add_sleeper()
+        older = await self.start_process()
+        session = self.rig.sessions.here["bot"]
+        request = self.rig.submit()
+        await self.rig.until_step_runs("it", "begun\n")
+        self.make_quick()
+        older.kill(signal.SIGSTOP)
+        self.addCleanup(older.kill, signal.SIGCONT)
+        await self.rig.start_slave()
+        await self.rig.until(lambda: self.rig.sessions.here.get("bot") not in (None, session))
+        lost = await self.rig.built(request)
+        assert lost.result is Result.RETRY
+        assert "a newer connection of the same slave" in lost.row.state_text
+        assert (await self.rig.built(request, attempt=2)).result is Result.SUCCESS
+
+
+class TestAssigning(LostCase):
+    def test_which_slaves_are_free(self) -> None:
+        def free(*busy: Busy, max_builds: int | None = None, max_running: int | None = None) -> list[str]:
+            self.rig.add_builder("b", BuildFactory(), ["one", "two", "away"], max_running=max_running)
+            builder = self.rig.config.builder("b")
+            assert builder is not None
+            slots = {name: Slot(name, max_builds) for name in ("one", "two", "stranger")}
+            return free_slaves(builder, slots, busy)
+
+        assert free() == ["one", "two"]
+        assert free(Busy("b", "one")) == ["two"]
+        assert free(Busy("other", "one")) == ["one", "two"]
+        assert free(Busy("other", "one"), max_builds=1) == ["two"]
+        assert free(Busy("other", "one"), Busy("third", "one"), max_builds=2) == ["two"]
+        assert free(Busy("b", "one"), max_running=1) == []
+        assert free(Busy("other", "one"), max_running=1) == ["one", "two"]
+
+    async def test_max_builds_of_a_slave_is_kept(self) -> None:
+        self.rig.config.slaves.clear()
+        self.rig.add_slaves("bot", max_builds=1)
+        await self.rig.start_slave()
+        command = "mkdir ../../only || exit 1; sleep 0.05; rmdir ../../only"
+        for name in ("b", "c", "d"):
+            self.rig.add_builder(name, BuildFactory([ShellCommand(command=command)]))
+        wanted = [self.rig.submit(name) for name in ("b", "c", "d")]
+        for request in wanted:
+            assert (await self.rig.built(request)).result is Result.SUCCESS
+
+    async def test_a_request_waits_for_its_slave(self) -> None:
+        self.rig.add_builder("b", BuildFactory())
+        request = self.rig.submit()
+        await self.rig.start_slave()
+        assert (await self.rig.built(request)).result is Result.SUCCESS
+
+    async def test_one_request_is_one_build_however_often_the_bell_rings(self) -> None:
+        await self.rig.start_slave()
+        self.rig.add_builder("b", BuildFactory([ShellCommand(command="sleep 0.1")]))
+        request = self.rig.submit()
+        for _ in range(50):
+            self.rig.bell.ring()
+        await self.rig.built(request)
+        assert self.rig.store.value("SELECT count(*) FROM builds") == 1
+
+    async def test_functions_of_the_user_choose_and_their_errors_start_nothing(self) -> None:
+        self.rig.add_slaves("other")
+        await self.rig.start_slave("bot")
+        await self.rig.start_slave("other")
+
+        def pick(builder: Any, slaves: Any, request: Any) -> Any:
+            return next(slave for slave in slaves if slave.name == "other")
+
+        def wrong(builder: Any, slaves: Any, request: Any) -> Any:
+            raise ZeroDivisionError
+
+        self.rig.add_builder("b", BuildFactory(), ["bot", "other"], nextWorker=pick)
+        assert (await self.rig.build()).properties["slavename"] == "other"
+        first = {"canStartBuild": lambda builder, slave, request: slave.name == "bot"}
+        self.rig.add_builder("b", BuildFactory(), ["bot", "other"], **first)
+        assert (await self.rig.build()).properties["slavename"] == "bot"
+        self.rig.add_builder("b", BuildFactory(), ["bot", "other"], nextWorker=wrong)
+        request = self.rig.submit()
+        await self.rig.until(lambda: self.flushLoggedErrors(ZeroDivisionError))
+        self.rig.add_builder("b", BuildFactory(), ["bot", "other"])
+        self.rig.bell.ring()
+        assert (await self.rig.built(request)).result is Result.SUCCESS
+        self.flushLoggedErrors(ZeroDivisionError)
