@@ -1,0 +1,105 @@
+"""Runs every comparison and prints one table."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench.contender import CFG, Contender
+from tests.bench.pages import page_costs
+
+MANY_CFG = CFG + """
+c['builders'] += [
+    util.BuilderConfig(name='idle-%d' % n, workernames=names[n % len(names):][:5], factory=factory(['true']))
+    for n in range(1000)]
+c['schedulers'].append(schedulers.AnyBranchScheduler(name='idle', change_filter=util.ChangeFilter(branch='idle'),
+    treeStableTimer=None, builderNames=[b.name for b in c['builders'] if b.name.startswith('idle-')]))
+"""
+
+
+def builds(contender: Contender, kind: str, changes: int) -> float:
+    """CPU milliseconds of the master for one build of this kind."""
+    before, cpu = contender.finished_builds(), contender.cpu()
+    contender.send(kind, contender.revisions(changes))
+    wanted = before + changes * contender.builders
+    contender.wait(lambda: contender.finished_builds() >= wanted, f"{kind}-step builds")
+    return (contender.cpu() - cpu) / (changes * contender.builders) * 1000
+
+
+def latency(contender: Contender, rounds: int) -> float:
+    """Milliseconds from a change's acknowledgement to its command's start: the median."""
+    sent = contender.send("when", contender.revisions(rounds), pause=1.0)
+    files = {revision: contender.where / f"when-{revision}" for revision in sent}
+    contender.wait(lambda: all(f.exists() and f.read_text().strip() for f in files.values()), "commands")
+    return statistics.median((float(files[r].read_text()) - sent[r]) * 1000 for r in sent)
+
+
+def output(contender: Contender) -> tuple[float, float]:
+    """(CPU seconds a 100 MB, growth of the peak resident memory in MiB) for one step that prints `lines` lines."""
+    time.sleep(1)
+    contender.forget_peak()
+    before, cpu, done = contender.memory("VmRSS"), contender.cpu(), contender.finished_builds()
+    contender.send("much", contender.revisions(1))
+    contender.wait(lambda: contender.finished_builds() > done, "output", 900)
+    megabytes = contender.lines * 80 / 1e6
+    return (contender.cpu() - cpu) / megabytes * 100, contender.memory() - before
+
+
+def measure(where: Path, *, ours: bool, quick: bool) -> dict[str, float]:
+    """Every figure of one contender."""
+    found: dict[str, float] = {}
+    changes = (5 if quick else 20) if ours else 1 if quick else 2
+    lines = (250_000 if quick else 2_500_000) if ours else 25_000 if quick else 250_000
+    contender = Contender(where / "work", ours=ours, lines=lines)
+    contender.make()
+    try:
+        contender.start()
+        contender.start_slaves()
+        builds(contender, "one", 1)  # what is done once is not counted
+        found["one-step build, CPU ms"] = builds(contender, "one", changes + 1)
+        found["five-step build, CPU ms"] = builds(contender, "five", changes)
+        found["change to command, ms"] = latency(contender, 5 if quick else 15)
+        found["output, CPU s/100 MB"], found["output, memory +MiB"] = output(contender)
+    finally:
+        contender.stop()
+    many = Contender(where / "many", ours=ours, slaves=200, builders=0)
+    many.make(MANY_CFG)
+    try:
+        many.start()
+        found["start with 1,000 builders, s"] = many.started_in
+        time.sleep(2 if ours else 20)
+        cpu = many.cpu()
+        time.sleep(5)
+        found["idle with 1,000 builders, CPU %"] = (many.cpu() - cpu) / 5 * 100
+    finally:
+        many.stop()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small amounts of everything")
+    parser.add_argument("--ours", action="store_true", help="without Buildbot 4.3.0")
+    options = parser.parse_args()
+    where = Path(tempfile.mkdtemp(prefix="bench-"))
+    try:
+        ours = measure(where / "ours", ours=True, quick=options.quick)
+        peer = {} if options.ours else measure(where / "peer", ours=False, quick=options.quick)
+        print(f"{'':34}{'ours':>12}{'4.3.0':>12}{'ratio':>9}")
+        for name, value in ours.items():
+            other = peer.get(name)
+            ratio = f"{other / value:8.1f}x" if other is not None and value > 0 else ""
+            print(f"{name:34}{value:12.2f}{'' if other is None else format(other, '.2f'):>12}{ratio:>9}")
+        print(f"\n{'page, with 20,000 builds':44}{'statements':>11}{'bytes':>9}{'gzip':>8}{'CPU ms':>8}")
+        for cost in page_costs(where / "history", builds=2000 if options.quick else 20_000):
+            print(f"{cost.url:44}{cost.statements:11}{cost.size:9}{cost.compressed:8}{cost.cpu_ms:8.1f}")
+    finally:
+        shutil.rmtree(where, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
