@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, WARNINGS
 from buildbot.steps.shell import ShellCommand
 from tests.rig import Built, RigCase, clock
+from tests.tools import ROOT
 
 
 class Gives(BuildStep):
@@ -574,6 +576,21 @@ class TestBuild(RigCase):
         for _ in range(2):
             await self.rig.build()
         assert seen == [1, 1]
+
+
+class TestManual(RigCase):
+    async def test_the_step_in_the_manual_works(self) -> None:
+        page = (ROOT / "docs/manual/steps.md").read_text()
+        (example,) = re.findall(r"```python\n(from buildbot.process import buildstep\n.*?)```", page, re.DOTALL)
+        names: dict[str, Any] = {}
+        exec(example, names)
+        (self.rig.slave_dir() / "build").mkdir(parents=True)
+        for name in ("one", "two"):
+            (self.rig.slave_dir() / "build" / name).touch()
+        built = await self.run_steps(names["CountFiles"]())
+        assert built.results == {"count files": SUCCESS}
+        assert built.properties["files"] == 2
+        assert built.step("count files").state_text == "counting"
 
 
 @pytest.mark.slow
