@@ -51,7 +51,7 @@ def factory(*commands):
     made = util.BuildFactory()
     made.addStep(steps.Git(repourl=REPOSITORY, mode='full', method='fresh'))
     for name, command in commands:
-        made.addStep(steps.ShellCommand(name=name, command=command, env=HERE))
+        made.addStep(steps.ShellCommand(name=name, command=command, env=HERE, description=name))
     return made
 
 
@@ -288,18 +288,18 @@ def main() -> int:
 
 
 def report(demo: Demo, until_built: bool) -> int:
-    """Print events for as long as one looks, or until as many builds are finished as there are builders."""
+    """Print events for as long as one looks, or until every builder has finished a build."""
     wanted = 2 if demo.own else 1
-    results: list[Result] = []
+    results: dict[int, Result] = {}
     for queries, event in demo.follow():
         line = in_words(queries, event)
         if line:
             print(time.strftime("%H:%M:%S ", time.localtime(event.happened_at)) + line, flush=True)
         if event.kind is EventKind.BUILD_FINISHED and event.detail["result"] != Result.RETRY:
-            results.append(Result(event.detail["result"]))
+            results[event.detail["builder_id"]] = Result(event.detail["result"])
         if until_built and len(results) >= wanted:
             break
-    return 0 if all(result is Result.SUCCESS for result in results) else 1
+    return 0 if all(result is Result.SUCCESS for result in results.values()) else 1
 
 
 if __name__ == "__main__":
