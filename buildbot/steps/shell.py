@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from buildbot.config.errors import error
-from buildbot.process.buildstep import BuildStep, LogLineObserver, ShellMixin
+from buildbot.process.buildstep import BuildStep, BuildStepFailed, LogLineObserver, ShellMixin
 from buildbot.process.properties import render
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import (
@@ -152,6 +152,35 @@ class ShellSequence(ShellMixin, BuildStep):
         return await self.runShellSequence(self.commands)
 
 
+Suppression = tuple[str | None, str | None, int | None, int | None]
+
+
+def parse_suppressions(text: str) -> list[Suppression]:
+    """The lines of a suppression file; blank ones and those that begin with `#` say nothing. Raises ValueError."""
+    found: list[Suppression] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.strip()
+        if not words or words.startswith("#"):
+            continue
+        match = re.fullmatch(r"(.+?)\s*:\s*(.+?)(?:\s*:\s*(\d+)(?:\s*-\s*(\d+))?)?", words)
+        if match is None:
+            raise ValueError(f"line {number} of the suppressions is not `file pattern : warning pattern`: {words!r}")
+        file, warning, first, last = match.groups()
+        found.append((file, warning, int(first) if first else None, int(last or first) if first else None))
+    return found
+
+
+class _Fetched:
+    """A small file of the slave's, in memory."""
+
+    content = b""
+
+    def write(self, offset: int, data: bytes) -> int:
+        if offset <= len(self.content):
+            self.content = self.content[:offset] + data
+        return len(self.content)
+
+
 class _WarningWatcher(LogLineObserver):
     """Gives each line to the step that counts warnings."""
 
@@ -170,7 +199,9 @@ class WarningCountingShellCommand(ShellCommand):
 
     warningPattern: regular expression (string or compiled) that a warning's line matches from its beginning.
     maxWarnCount: more warnings than these make it FAILURE (None: no limit). warningExtractor: function
-    (step, line, match) -> (file, line number, text). directoryEnterPattern, directoryLeavePattern: how make says
+    (step, line, match) -> (file, line number, text), such as `Compile.warnExtractFromRegexpGroups`. suppressionFile: a
+    file on the slave, relative to workdir, whose lines are `file pattern : warning pattern`, or that and
+    `: first line - last line`. directoryEnterPattern, directoryLeavePattern: how make says
     where it is. suppressionList: [(file pattern, warning pattern, first line, last line)]. The property
     `warnings-count` adds up the warnings of the build.
     """
@@ -179,7 +210,13 @@ class WarningCountingShellCommand(ShellCommand):
     warningPattern: Any = r"(?i).*warning[: ].*"
     directoryEnterPattern: Any = r"make.*: Entering directory [\u2019\"`'](.*)[\u2019'`\"]"
     directoryLeavePattern: Any = r"make.*: Leaving directory"
-    renderables: ClassVar[Any] = ("warningPattern", "directoryEnterPattern", "directoryLeavePattern", "suppressionList")
+    renderables: ClassVar[Any] = (
+        "warningPattern",
+        "directoryEnterPattern",
+        "directoryLeavePattern",
+        "suppressionList",
+        "suppressionFile",
+    )
     most_examined = 4096  # of a line: a pattern must not run for ever on one of a megabyte
 
     def __init__(
@@ -190,11 +227,13 @@ class WarningCountingShellCommand(ShellCommand):
         directoryEnterPattern: Any = None,
         directoryLeavePattern: Any = None,
         suppressionList: Any = None,
+        suppressionFile: Any = None,
         **kwargs: Any,
     ) -> None:
+        self.suppressionFile = suppressionFile
         self.warningExtractor = warningExtractor
         self.maxWarnCount = maxWarnCount
-        self.suppressionList = list(suppressionList or ())
+        self.suppressionList: Any = suppressionList if suppressionList is not None else []
         if warningPattern is not None:
             self.warningPattern = warningPattern
         if directoryEnterPattern is not None:
@@ -208,6 +247,32 @@ class WarningCountingShellCommand(ShellCommand):
         for name in ("warningPattern", "directoryEnterPattern", "directoryLeavePattern"):
             self._check_pattern(name)
         self.addLogObserver("stdio", _WarningWatcher(self._see))
+
+    def warnExtractWholeLine(self, line: str, match: re.Match[str]) -> tuple[None, None, str]:
+        """An extractor: no file, no line number, the line as the text."""
+        return None, None, line
+
+    def warnExtractFromRegexpGroups(self, line: str, match: re.Match[str]) -> tuple[str | None, int | None, str]:
+        """An extractor: the pattern's groups are file, line number and text."""
+        found = [*match.groups(), None, None, None]
+        file, number, text = found[:3]
+        return file, int(number) if number and number.isdecimal() else None, text or line
+
+    async def run(self) -> int:
+        if self.suppressionFile is not None:
+            given = await self._fetch_suppressions(str(self.suppressionFile))
+            self.suppressionList = [*self.suppressionList, *given]
+        return await super().run()
+
+    async def _fetch_suppressions(self, path: str) -> list[Suppression]:
+        file = _Fetched()
+        args = {"slavesrc": path, "workdir": self.workdir, "maxsize": 1 << 20, "blocksize": 32768, "keepstamp": False}
+        command = RemoteCommand("uploadFile", args)
+        command.upload = file
+        await self.runCommand(command)
+        if command.rc != 0:
+            raise BuildStepFailed(f"the suppressions in {path} cannot be read")
+        return parse_suppressions(file.content.decode("utf-8", "replace"))
 
     def _check_pattern(self, name: str) -> None:
         pattern = getattr(self, name)

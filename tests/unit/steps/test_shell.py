@@ -293,6 +293,32 @@ class TestWarnings(ShellCase):
         step = self.make(text, warningExtractor=extract, suppressionList=[("^/src/lib/a.c$", None, None, None)])
         assert (await self.run_steps(step)).properties["warnings-count"] == 1
 
+    async def test_suppressions_may_be_in_a_file_of_the_source(self) -> None:
+        directory = self.rig.slave_dir() / "build"
+        directory.mkdir(parents=True)
+        (directory / "quiet").write_text("# known\n\na[.]c : one\n  b[.]c:two : 3-7\nc:x:9\n")
+        options: Any = {
+            "warningPattern": r"(.*?):(\d+): warning: (.*)",
+            "warningExtractor": Compile.warnExtractFromRegexpGroups,
+            "suppressionFile": Interpolate("%(kw:name)s", name="quiet"),
+        }
+        text = "a.c:5: warning: one\na.c:5: warning: two\nb.c:5: warning: two\nb.c:8: warning: two\nc:9: warning: x\n"
+        built = await self.run_steps(self.make(text, **options))
+        assert built.text("it", "warnings (2)") == "a.c:5: warning: two\nb.c:8: warning: two\n"
+        (directory / "quiet").unlink()
+        assert (await self.run_steps(self.make(text, **options))).results == {"it": FAILURE}
+        (directory / "quiet").write_text("nonsense\n")
+        assert "line 1 of the suppressions" in (await self.run_steps(self.make(text, **options))).text("it", "err.text")
+        assert len(self.flushLoggedErrors(ValueError)) == 1
+
+    async def test_the_whole_line_may_be_the_warning(self) -> None:
+        options: Any = {
+            "warningExtractor": Compile.warnExtractWholeLine,
+            "suppressionList": [(None, "known", None, None)],
+        }
+        built = await self.run_steps(self.make("warning: known\nwarning: new\n", **options))
+        assert built.properties["warnings-count"] == 1
+
     async def test_a_pattern_does_not_run_for_ever_on_a_huge_line(self) -> None:
         command = ["python3", "-c", "print('a' * 5_000_000 + ' warning: x')"]
         built = await self.run_steps(WarningCountingShellCommand(name="it", command=command))
