@@ -103,6 +103,11 @@ class BaseParameter:
         around = self.around.fullName if self.around is not None else ""
         return "_".join(part for part in (around, self.name) if part)
 
+    @property
+    def hidden(self) -> bool:
+        """Whether it, or a group around it, is hidden."""
+        return self.hide or (self.around is not None and self.around.hidden)
+
     def describe(self, scheduler: Any, builder: str | None) -> dict[str, Any]:
         """What a form shows: plain data."""
         return {
@@ -112,7 +117,7 @@ class BaseParameter:
             "default": self.default,
             "required": self.required,
             "multiple": self.multiple,
-            "hide": self.hide,
+            "hide": self.hidden,
             "tooltip": self.tooltip,
         }
 
@@ -124,7 +129,7 @@ class BaseParameter:
             asking.errors[self.fullName] = str(wrong)
 
     def value_of(self, asking: Asking) -> Any:
-        given = None if self.hide else asking.fields.get(self.fullName)
+        given = None if self.hidden else asking.fields.get(self.fullName)
         if given is None:
             if self.required and self.default in ("", None):
                 raise ValidationError("needs an answer")
@@ -226,7 +231,7 @@ class BooleanParameter(BaseParameter):
     default: Any = False
 
     def value_of(self, asking: Asking) -> bool:
-        if self.hide:
+        if self.hidden:
             return bool(self.default)
         given = asking.fields.get(self.fullName) or [""]
         return given[-1].strip().lower() in ("true", "on", "1", "yes")
@@ -297,7 +302,7 @@ class ChoiceStringParameter(BaseParameter):
 
     def value_of(self, asking: Asking) -> Any:
         value = super().value_of(asking)
-        if self.strict and not self.hide and self.fullName in asking.fields:
+        if self.strict and not self.hidden and self.fullName in asking.fields:
             choices = self._choices(asking.scheduler, asking.builder)
             for one in value if self.multiple else [value]:
                 if one not in choices and not (one == "" and not self.required):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from buildbot.model import Builder, BuildRequestID
 from buildbot.process.control import NoSuchBuild
+from buildbot.schedulers.forcesched import FieldErrors, ForceScheduler, force
 from buildbot.status.web import auth, urls
 from buildbot.status.web.asked import Asked, BadRequest, User, whole
 from buildbot.status.web.builder_page import find, force_schedulers, view_of
@@ -31,19 +32,24 @@ async def force_build(asked: Asked, master: Master, user: User) -> Seen:
     name = asked.filled("forcescheduler") or (next(iter(known)) if len(known) == 1 else "")
     if name not in known:
         raise BadRequest(f"No ForceScheduler called {name!r} may force {builder.name}.")
-    from buildbot.schedulers.forcesched import FieldErrors, force
-
-    fields = {field: list(values) for field, values in asked.form.items() if field not in OWN_FIELDS}
+    scheduler, rules = known[name], master.config.validation
     try:
-        await force(master.store, known[name], [builder.name], fields, user.name, asked.now)
+        await force(master.store, scheduler, [builder.name], _answers(asked, scheduler), user.name, asked.now, rules)
     except FieldErrors as error:
-        return _with_mistakes(asked, master, builder, name, dict(error.errors))
+        return _with_mistakes(asked, master, builder, name, error.errors)
     return Redirect(urls.builder(builder.name), f"A build of {builder.name} was asked for.")
 
 
-def _with_mistakes(
-    asked: Asked, master: Master, builder: Builder, scheduler: str, errors: dict[str, str]
-) -> Seen:
+def _answers(asked: Asked, scheduler: ForceScheduler) -> dict[str, list[str]]:
+    """What was typed, without the page's own fields. Scripts of 0.7 call the reason comments."""
+    answers = {field: list(values) for field, values in asked.form.items() if field not in OWN_FIELDS}
+    reason = scheduler.reason_field.fullName
+    if "comments" in answers and "comments" not in scheduler.full_names and reason not in answers:
+        answers[reason] = answers.pop("comments")
+    return answers
+
+
+def _with_mistakes(asked: Asked, master: Master, builder: Builder, scheduler: str, errors: dict[str, str]) -> Seen:
     mistake = "Nothing was forced: " + "; ".join(f"{field}: {message}" for field, message in errors.items())
     return view_of(asked, master, builder, scheduler=scheduler, errors=errors, mistake=mistake)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from buildbot.model import Builder
+from buildbot.schedulers.forcesched import ForceScheduler
 from buildbot.status.web import auth, glance, urls
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.estimates import usual_seconds
@@ -114,17 +114,21 @@ def _waiting(request: pages.WaitingRequest, glanced: glance.Glance) -> Waiting:
     return Waiting(request=request, why=why)
 
 
-def force_schedulers(master: Master, builder: str) -> list[Any]:
+def force_schedulers(master: Master, builder: str) -> list[ForceScheduler]:
     """The schedulers of the configuration by which people may force this builder."""
-    return [s for s in master.config.schedulers if hasattr(s, "describe_fields") and builder in s.builderNames]
+    return [s for s in master.config.schedulers if isinstance(s, ForceScheduler) and builder in s.builderNames]
 
 
 def forms(master: Master, builder: Builder, asked: Asked, failed: str, errors: dict[str, str]) -> list[ForceForm]:
     return [
         ForceForm(
             scheduler=scheduler.name,
-            button=getattr(scheduler, "buttonName", None) or scheduler.name,
-            fields=fields_of(scheduler.describe_fields(), asked.form if scheduler.name == failed else None, errors),
+            button=scheduler.buttonName,
+            fields=fields_of(
+                scheduler.describe_fields(builder.name),
+                asked.form if scheduler.name == failed else None,
+                errors if scheduler.name == failed else {},
+            ),
             open=scheduler.name == failed,
         )
         for scheduler in force_schedulers(master, builder.name)

@@ -8,24 +8,14 @@ from typing import Any
 
 from buildbot.status.web.asked import Values
 
-_KINDS = frozenset(["string", "text", "int", "bool", "choice", "fixed", "file", "group"])
-_OF_TYPE = {
-    "username": "string",
-    "str": "string",
-    "integer": "int",
-    "boolean": "bool",
-    "checkbox": "bool",
-    "list": "choice",
-    "inherit": "choice",
-    "nested": "group",
-    "hidden": "fixed",
-    "textarea": "text",
-}
+_KINDS = frozenset(["string", "text", "int", "bool", "choice", "file", "group"])  # any other is a string
+
+Described = Mapping[str, Any]  # one field, as ForceScheduler.describe_fields() says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field. `kind` is string, text, int, bool, choice, fixed, file or group (which has `fields`)."""
+    """One field. `kind` is string, text, int, bool, choice, file or group (which has `fields`)."""
 
     name: str
     label: str
@@ -54,27 +44,31 @@ class Field:
         return self.value.lower() in ("true", "1", "on", "yes")
 
 
-def fields_of(described: Iterable[Any], typed: Values | None, errors: Mapping[str, str]) -> tuple[Field, ...]:
-    """The fields; with `typed`, holding what somebody sent, and `errors` beside the fields that they are about."""
-    return tuple(_field(each, typed, errors) for each in described)
+def fields_of(described: Iterable[Described], typed: Values | None, errors: Mapping[str, str]) -> tuple[Field, ...]:
+    """The fields that are asked; with `typed`, holding what somebody sent, and `errors` beside their fields.
+
+    What is hidden or fixed is left out: the scheduler takes no answer for it anyway.
+    """
+    asked = [each for each in described if not each.get("hide") and each.get("kind") != "fixed"]
+    fields = [_field(each, typed, errors) for each in asked]
+    return tuple(field for field in fields if field.kind != "group" or field.fields)
 
 
-def _field(described: Any, typed: Values | None, errors: Mapping[str, str]) -> Field:
+def _field(described: Described, typed: Values | None, errors: Mapping[str, str]) -> Field:
     def get(name: str, default: Any = None) -> Any:
-        value = described.get(name) if isinstance(described, Mapping) else getattr(described, name, None)
+        value = described.get(name)
         return default if value is None else value
 
-    name = str(get("full_name") or get("fullName") or get("name", ""))
-    kind = str(get("kind") or get("type", "string"))
-    kind = kind if kind in _KINDS else _OF_TYPE.get(kind, "string")
-    inner = get("fields", ())
+    name = str(get("name", ""))
+    kind = str(get("kind", "string"))
+    kind = kind if kind in _KINDS else "string"
     values = _texts(get("default", ""))
-    if typed is not None and kind not in ("fixed", "file", "group"):
+    if typed is not None and kind not in ("file", "group"):
         values = typed.get(name, ())
     return Field(
         name=name,
         label=str(get("label") or name).rstrip(": "),
-        kind="fixed" if get("hide", False) else kind,
+        kind=kind,
         values=values,
         choices=_texts(get("choices", ())),
         required=bool(get("required", False)),
@@ -82,9 +76,9 @@ def _field(described: Any, typed: Values | None, errors: Mapping[str, str]) -> F
         strict=bool(get("strict", True)),
         size=int(get("size", 40)),
         rows=int(get("rows", 6)),
-        help=str(get("tooltip", "") or get("help", "")),
+        help=str(get("tooltip", "")),
         error=errors.get(name, ""),
-        fields=fields_of(inner, typed, errors) if inner else (),
+        fields=fields_of(get("fields", ()), typed, errors),
     )
 
 

@@ -173,6 +173,10 @@ class TestParameters(ForceCase):
         fields = [StringParameter("a", default="x", hide=True), BooleanParameter("b", default=True, hide=True)]
         self.assertEqual(self.values(self.with_field(*fields), a="y", b=""), {"a": "x", "b": True})
 
+    def test_what_is_in_a_hidden_group_cannot_either(self) -> None:
+        group = NestedParameter("g", [NestedParameter("", [StringParameter("a", default="x")])], hide=True)
+        self.assertEqual(self.values(self.with_field(group), g_a="y"), {"g": {"a": "x"}})
+
     def test_string_is_stripped(self) -> None:
         self.assertEqual(self.values(self.with_field(StringParameter("a", default="x")), a=" b c "), {"a": "b c"})
 
