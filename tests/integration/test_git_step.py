@@ -363,6 +363,16 @@ class TestTroubles(GitCase):
         await self.assert_mended()
         assert (self.work / ".git").is_dir()
 
+    async def test_a_clone_that_others_made_is_used_as_it_is(self) -> None:
+        self.repository("branch", "topic")
+        self.work.parent.mkdir(parents=True)
+        git(self.work.parent, "clone", "-q", self.repository.url, "build")
+        (self.work / ".git/marker").touch()
+        self.repository("branch", "-D", "topic")
+        self.repository("branch", "topic/one")
+        self.assert_success(await self.check_out(Source("topic/one")))
+        assert (self.work / ".git/marker").exists()
+
     async def test_locks_of_a_git_that_was_killed(self) -> None:
         await self.check_out_with_own_file()
         git_dir = self.work / ".git"
