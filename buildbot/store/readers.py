@@ -37,15 +37,20 @@ class ThreadedReaders:
         return deferToThreadPool(self._reactor, self._pool, self._ask, question)
 
     def _ask(self, question: Callable[[Queries], T]) -> T:
-        return question(self._queries())
+        queries, connection = self._queries()
+        connection.execute("BEGIN")  # so that all that one question reads is of one moment
+        try:
+            return question(queries)
+        finally:
+            connection.execute("ROLLBACK")
 
-    def _queries(self) -> Queries:
-        queries: Queries | None = getattr(self._own, "queries", None)
-        if queries is None:
+    def _queries(self) -> tuple[Queries, sqlite3.Connection]:
+        own: tuple[Queries, sqlite3.Connection] | None = getattr(self._own, "queries", None)
+        if own is None:
             connection = connect(self._path, read_only=True)
             self._connections.append(connection)
-            queries = self._own.queries = Queries(connection)
-        return queries
+            own = self._own.queries = Queries(connection), connection
+        return own
 
     def checkpoint(self) -> Deferred[None]:
         """Move what the write-ahead log holds into the file; never waits for readers or writers."""
