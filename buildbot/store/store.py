@@ -10,7 +10,8 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -52,14 +53,17 @@ class Queries:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    def _asked(self, sql: str) -> None:
+        self.statements += 1
+
     def all(self, make: Callable[..., T], sql: str, *args: object) -> list[T]:
         """Every row, each given to `make` as positional arguments."""
-        self.statements += 1
+        self._asked(sql)
         return [make(*row) for row in self._connection.execute(sql, args)]
 
     def first(self, make: Callable[..., T], sql: str, *args: object) -> T | None:
         """The first row, or None."""
-        self.statements += 1
+        self._asked(sql)
         row = self._connection.execute(sql, args).fetchone()
         return None if row is None else make(*row)
 
@@ -72,13 +76,13 @@ class Queries:
 
     def value(self, sql: str, *args: object) -> Any:
         """The first column of the first row; None when there is no row."""
-        self.statements += 1
+        self._asked(sql)
         row = self._connection.execute(sql, args).fetchone()
         return None if row is None else row[0]
 
     def column(self, sql: str, *args: object) -> list[Any]:
         """The first column of every row."""
-        self.statements += 1
+        self._asked(sql)
         return [row[0] for row in self._connection.execute(sql, args)]
 
 
@@ -153,18 +157,22 @@ class Store(Queries):
 
     # -- transactions
 
+    def _asked(self, sql: str) -> None:
+        super()._asked(sql)
+        if self.in_transaction():
+            self._running.append(sql)
+
     def transact(self, work: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(store, *args)` as one transaction, or as part of the one that is open.
 
         Returns its value after the commit; raises what it raised after everything was reverted.
         """
         if self.in_transaction():
-            return work(self, *args, **kwargs)
+            return _at_once(work(self, *args, **kwargs))
         started = time.perf_counter()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            value = work(self, *args, **kwargs)
-            _must_not_wait(value)
+            value = _at_once(work(self, *args, **kwargs))
             self._connection.execute("COMMIT")
         except BaseException:
             if self.in_transaction():
@@ -183,7 +191,7 @@ class Store(Queries):
         if self._connection.in_transaction:
             if not self._durable:
                 raise RuntimeError("a durable transaction cannot join one that is not durable")
-            return work(self, *args, **kwargs)
+            return _at_once(work(self, *args, **kwargs))
         self._connection.execute("PRAGMA synchronous = FULL")
         self._durable = True
         try:
@@ -207,7 +215,7 @@ class Store(Queries):
             self._log.warn(
                 "a transaction took {elapsed:.0f} ms: {statements}",
                 elapsed=elapsed * 1000,
-                statements="; ".join(" ".join(sql.split()) for sql in statements[:10]),
+                statements="; ".join(" ".join(sql.split()) for sql in list(dict.fromkeys(statements))[:10]),
             )
         for call in to_tell:
             try:
@@ -216,28 +224,29 @@ class Store(Queries):
                 self._log.failure("telling what was committed failed")
 
     def tell_listeners(self, event: Event) -> None:
+        """One that fails is logged; the others hear all the same."""
         for listener in list(self.event_listeners):
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                self._log.failure("a listener failed to hear of {event}", event=event)
 
     # -- statements that change something
 
     def execute(self, sql: str, *args: object) -> int:
         """Change rows; the number of rows changed."""
-        self.statements += 1
-        self._running.append(sql)
+        self._asked(sql)
         return self._connection.execute(sql, args).rowcount
 
     def insert(self, sql: str, *args: object) -> int:
         """Insert one row; its id."""
-        self.statements += 1
-        self._running.append(sql)
+        self._asked(sql)
         rowid = self._connection.execute(sql, args).lastrowid
         assert rowid is not None
         return rowid
 
     def execute_many(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
-        self.statements += 1
-        self._running.append(sql)
+        self._asked(sql)
         self._connection.executemany(sql, rows)
 
     # -- long questions
@@ -259,9 +268,13 @@ class Store(Queries):
         self._connection.execute("VACUUM INTO ?", (str(target),))
 
 
-def _must_not_wait(value: object) -> None:
+def _at_once(value: T) -> T:
+    """What a transaction returned, unless one would have to wait for it."""
     if isinstance(value, Awaitable):
+        if isinstance(value, Coroutine):
+            value.close()
         raise TypeError(f"a transaction must not wait, and this one returned {value!r}")
+    return value
 
 
 def _lock_file(path: Path) -> IO[str]:
@@ -307,8 +320,15 @@ def _bring_up_to_date(store: Store, upgrade: bool) -> None:
             raise StoreNeedsUpgrade(
                 f"{store.path} has schema {version}, this Buildbot needs {SCHEMA_VERSION}: run buildbot upgrade-master"
             )
-        store.backup(store.path.with_name(f"{store.path.name}.{version}"))
+        store.backup(_unused(store.path.with_name(f"{store.path.name}.{version}")))
         apply_upgrades(store, UPGRADES[version - FIRST_SCHEMA :], SCHEMA_VERSION)
+
+
+def _unused(path: Path) -> Path:
+    """This path, or with a number after it: an upgrade that failed before has left its backup there."""
+    if not path.exists():
+        return path
+    return next(other for number in count(1) if not (other := path.with_name(f"{path.name}.{number}")).exists())
 
 
 def _create(store: Store) -> None:
