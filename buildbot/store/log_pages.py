@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 from buildbot.model import (
@@ -27,8 +28,6 @@ MOST_COMMANDS = 100
 MOST_REQUESTS = 50
 MOST_LOGS = 1000
 MOST_URLS = 1000
-_ESTIMATE_FROM = 10  # successful builds, among the last
-_ESTIMATE_WITHIN = 100  # builds
 
 
 class Around(NamedTuple):
@@ -37,8 +36,8 @@ class Around(NamedTuple):
     slave: str | None
     previous: int | None
     next: int | None
-    estimate_seconds: float | None  # how long the last successful ones took
     last_event_id: EventID
+    earlier: list[tuple[float, Result]]  # (seconds, result) of the last finished ones before it
 
 
 class RequestOfBuild(NamedTuple):
@@ -53,28 +52,31 @@ class RequestOfBuild(NamedTuple):
     parent_number: int | None
 
 
+def _around(
+    slave: str | None, previous: int | None, next: int | None, last_event_id: EventID, earlier: str
+) -> Around:
+    ended = [(float(seconds), Result(result)) for seconds, result in json.loads(earlier)]
+    return Around(slave, previous, next, last_event_id, ended)
+
+
 def around(store: Queries, build: Build) -> Around:
     """One statement, whatever the builder's history is."""
     return store.one(
-        Around,
+        _around,
         "SELECT (SELECT name FROM slaves WHERE id = ?), "
         "(SELECT max(number) FROM builds WHERE builder_id = ? AND number < ?), "
         "(SELECT min(number) FROM builds WHERE builder_id = ? AND number > ?), "
-        "(SELECT avg(seconds) FROM (SELECT complete_at - started_at AS seconds FROM builds "
-        " WHERE builder_id = ? AND number BETWEEN ? AND ? AND complete_at IS NOT NULL AND result IN (?, ?) "
-        " ORDER BY number DESC LIMIT ?)), "
-        "(SELECT coalesce(max(id), 0) FROM events)",
+        "(SELECT coalesce(max(id), 0) FROM events), "
+        "(SELECT json_group_array(json_array(seconds, result)) FROM "
+        " (SELECT complete_at - started_at AS seconds, result FROM builds "
+        "  WHERE builder_id = ? AND number < ? AND complete_at IS NOT NULL ORDER BY number DESC LIMIT 5))",
         build.slave_id,
         build.builder_id,
         build.number,
         build.builder_id,
         build.number,
         build.builder_id,
-        build.number - _ESTIMATE_WITHIN,
-        build.number - 1,
-        Result.SUCCESS,
-        Result.WARNINGS,
-        _ESTIMATE_FROM,
+        build.number,
     )
 
 

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from buildbot.model import Build, Builder, Change, Log, Property, Result, SourceStamp, Step, StepURL
 from buildbot.status.web import events_page, formats, log_lines, urls
 from buildbot.status.web.asked import Asked
+from buildbot.status.web.estimates import usual_of
 from buildbot.status.web.log_page import removal
 from buildbot.status.web.pages import Master, Page, View
 from buildbot.status.web.places import find_build
@@ -81,6 +82,7 @@ class BuildView(View):
     requests: list[RequestOfBuild]
     properties: list[Value]
     seconds: float
+    usual_seconds: float | None  # how long its builder's builds take
 
     @property
     def running(self) -> bool:
@@ -89,8 +91,7 @@ class BuildView(View):
     @property
     def left_seconds(self) -> float | None:
         """How long it may still run; negative: it runs longer than the last ones."""
-        estimate = self.around.estimate_seconds
-        return None if estimate is None or not self.running else estimate - self.seconds
+        return None if self.usual_seconds is None or not self.running else self.usual_seconds - self.seconds
 
 
 def view(asked: Asked, master: Master) -> View:
@@ -120,6 +121,7 @@ def view(asked: Asked, master: Master) -> View:
         requests=log_pages.requests_of_build(store, build.id),
         properties=[_value(each) for each in values],
         seconds=(build.complete_at or asked.now) - build.started_at,
+        usual_seconds=usual_of(around.earlier),
     )
 
 

@@ -13,8 +13,14 @@ _LESS_TELLING = (*_TELLING, Result.FAILURE)
 
 def usual_seconds(finished: Sequence[Build]) -> float | None:
     """The middle of the last builds' durations; of failed ones only when none was good. None: nobody knows."""
+    ended = [(b.complete_at - b.started_at, b.result) for b in finished if b.complete_at is not None]
+    return usual_of(ended)
+
+
+def usual_of(ended: Sequence[tuple[float, Result | None]]) -> float | None:
+    """As `usual_seconds`, of (seconds, result) of each build."""
     for results in (_TELLING, _LESS_TELLING):
-        took = [b.complete_at - b.started_at for b in finished if b.complete_at is not None and b.result in results]
+        took = [seconds for seconds, result in ended if result in results]
         if took:
             return median(took)
     return None
