@@ -32,7 +32,7 @@ def builds(contender: Contender, kind: str, changes: int) -> float:
 
 def latency(contender: Contender, rounds: int) -> float:
     """Milliseconds from a change's acknowledgement to its command's start: the median."""
-    sent = contender.send("when", contender.revisions(rounds), pause=1.0)
+    sent = contender.send("when", contender.revisions(rounds), pause=3.0)
     files = {revision: contender.where / f"when-{revision}" for revision in sent}
     contender.wait(lambda: all(f.exists() and f.read_text().strip() for f in files.values()), "commands")
     return statistics.median((float(files[r].read_text()) - sent[r]) * 1000 for r in sent)
