@@ -130,10 +130,12 @@ class Store(Queries):
         lock = _lock_file(path)
         connection = connect(path)
         try:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            store = cls(connection, path, lock, readers)
+            _refuse_newer(store)  # before anything is written
+            if store.schema_version == 0:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            store = cls(connection, path, lock, readers)
             _bring_up_to_date(store, upgrade)
         except BaseException:
             connection.close()
@@ -306,13 +308,17 @@ def statements_of(script: str) -> list[str]:
     return statements
 
 
-def _bring_up_to_date(store: Store, upgrade: bool) -> None:
+def _refuse_newer(store: Store) -> None:
     version = store.schema_version
     if version > SCHEMA_VERSION:
         raise StoreIsNewer(
             f"{store.path} has schema {version}, this Buildbot knows up to {SCHEMA_VERSION}: "
             "install the newer version, or restore the backup made before its upgrade"
         )
+
+
+def _bring_up_to_date(store: Store, upgrade: bool) -> None:
+    version = store.schema_version
     if version == 0:
         store.transact(_create)
     elif version < SCHEMA_VERSION:
