@@ -24,6 +24,7 @@ ADDRESS = "/builders/a%2Fb%20%3Cx%3E"
 FIELDS = [
     ChoiceStringParameter("how", choices=["fast", "<slow>"], default="fast"),
     ChoiceStringParameter("on", choices=["linux", "mac"], multiple=True, default=["linux"]),
+    ChoiceStringParameter("of", choices=lambda _, scheduler, builder: [f"{builder} by {scheduler.name}"], strict=False),
     IntParameter("jobs", default=2),
     BooleanParameter("clean", default=True),
     TextParameter("notes"),
@@ -55,11 +56,12 @@ class FormTests(ForceCase):
         for part in (
             'name="reason" value="force build"',
             "<option selected>fast</option><option>&lt;slow&gt;</option>",
-            'type="number" id="f5-jobs" name="jobs" value="2"',
-            'type="checkbox" id="f6-clean" name="clean" value="true" checked',
-            '<textarea id="f7-notes"',
+            'type="number" id="f6-jobs" name="jobs" value="2"',
+            'type="checkbox" id="f7-clean" name="clean" value="true" checked',
+            '<textarea id="f8-notes"',
             "A &lt;b&gt; label",
             'name="branch"',
+            '<option value="a/b &lt;x&gt; by by hand">',
             "<button>Go &amp; build</button>",
             "<summary>second</summary>",
         ):
@@ -111,7 +113,9 @@ class PostTests(ForceCase):
             assert name is not None
             sent[name.group(1)] = value.group(1) if value else ""
         self.assertEqual(self.post(f"{ADDRESS}/force", **sent).status, 303)
-        self.assertEqual(len(self.forced()), 1)
+        (buildset,) = self.forced()
+        found = {p.name: p.value for p in properties.of(self.store, "buildset", buildset.id)}
+        self.assertEqual((found["on"], found["deep"]), ([], {"er": "1"}))  # of the list nothing was chosen
 
     def test_mistakes_stand_beside_their_fields_and_what_was_typed_stays(self) -> None:
         answer = self.force(jobs='"><script>', how="none", deep_er="", branch="a b", reason="mine")
