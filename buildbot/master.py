@@ -23,6 +23,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from buildbot.changes.base import SourceContext
+from buildbot.changes.codebase import with_codebase
 from buildbot.config.aside import load_config_aside
 from buildbot.config.errors import ConfigErrors
 from buildbot.config.loader import load_config
@@ -313,7 +314,8 @@ class BuildMaster(service.MultiService):
                 self._sources.append(source)
 
     def _add_change(self, change: NewChange) -> tuple[ChangeID, bool]:
-        return self.store.transact_durable(changes.add, change, time.time())
+        placed = with_codebase(change, self.config.other.get("codebaseGenerator"))
+        return self.store.transact_durable(changes.add, placed, time.time())
 
     def reconfig(self) -> Deferred[None]:
         """Load the configuration again. Fails with ConfigErrors, and then the one in force stays."""

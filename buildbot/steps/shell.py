@@ -43,8 +43,10 @@ class ShellCommand(ShellMixin, BuildStep):
             kwargs["workdir"] = workdir
         if command is not None:
             kwargs["command"] = command
-        super().__init__(**self.setupShellMixin(kwargs))
-        if self.command is None and type(self).run is ShellCommand.run:
+        rest = self.setupShellMixin(kwargs)
+        misspelt = set(rest) - set(self.parms)  # BuildStep says so; one mistake is told once
+        super().__init__(**rest)
+        if self.command is None and not misspelt and type(self).run is ShellCommand.run:
             error(f"{type(self).__name__} needs a command")
 
     def setCommand(self, command: Any) -> None:

@@ -56,7 +56,7 @@ def start(
         requests.claim(store, request, now)
         attempt = max(attempt, 1 + int(store.value("SELECT retries FROM build_requests WHERE id = ?", request)))
     number = builders.take_number(store, builder)
-    text = "starting"
+    text = "building"
     id = store.insert(
         "INSERT INTO builds (builder_id, number, slave_id, started_at, state_text, reason, attempt) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
