@@ -350,6 +350,15 @@ class TestTroubles(GitCase):
     async def test_an_index_that_is_garbage(self) -> None:
         await self.check_out_with_own_file()
         (self.work / ".git/index").write_text("garbage")
+        (self.work / ".git/marker").touch()
+        await self.assert_mended()
+        self.assert_own_file_is_kept()
+        assert (self.work / ".git/marker").exists()  # all that was fetched before is kept
+
+    async def test_a_repository_into_which_nothing_can_be_fetched(self) -> None:
+        await self.check_out_with_own_file()
+        (self.work / ".git/FETCH_HEAD").unlink()
+        (self.work / ".git/FETCH_HEAD").mkdir()
         await self.assert_mended()
         self.assert_own_file_is_kept()
 
@@ -378,7 +387,9 @@ class TestTroubles(GitCase):
         git_dir = self.work / ".git"
         for name in ("index.lock", "HEAD.lock", "config.lock", "shallow.lock", "refs/heads/HEAD.lock"):
             (git_dir / name).write_text("")
+        (git_dir / "marker").touch()
         await self.assert_mended()
+        assert (git_dir / "marker").exists()
         assert list(git_dir.rglob("*.lock")) == []
         self.assert_own_file_is_kept()
 
