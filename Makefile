@@ -59,8 +59,8 @@ torture: .venv/.stamp
 .venv/bin/uv: requirements/uv.txt
 	@contrib/debian-packages --python '$(PYTHON)'
 	$(PYTHON) -m venv $(if $(shell $(BIN)/python -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null | grep True),,--clear) .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --require-hashes -r requirements/uv.txt
+	@touch -c $@
 
 .venv/.stamp: requirements/test.txt pyproject.toml setup.py | .venv/bin/uv
 	$(UV) pip sync --quiet --python $(BIN)/python requirements/test.txt
