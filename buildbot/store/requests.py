@@ -18,7 +18,7 @@ COLUMNS = (
 
 
 class AlreadyClaimed(Exception):
-    """Another build has this request, or it was cancelled meanwhile."""
+    """Another build has this request, or it was cancelled or parked meanwhile."""
 
 
 def _request(
@@ -70,11 +70,12 @@ def get(store: Queries, id: BuildRequestID) -> BuildRequest | None:
 
 
 def pending(store: Queries, builder: BuilderID, limit: int = 100) -> list[BuildRequest]:
-    """The open, unclaimed requests of a builder, in the order in which they are to be built. Parked ones are last."""
+    """The open, unclaimed requests of a builder that are not parked, in the order in which they are to be built."""
     return store.all(
         _request,
         f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.builder_id = ? AND r.claimed_at IS NULL "
-        "AND r.complete_at IS NULL ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT ?",
+        "AND r.complete_at IS NULL AND r.parked_reason IS NULL "
+        "ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT ?",
         builder,
         limit,
     )
@@ -129,7 +130,10 @@ def of_build(store: Queries, build: BuildID) -> list[BuildRequest]:
 def claim(store: Store, id: BuildRequestID, now: float) -> None:
     """Take the request for a build that starts in this transaction. Raises AlreadyClaimed."""
     changed = store.execute(
-        "UPDATE build_requests SET claimed_at = ? WHERE id = ? AND claimed_at IS NULL AND complete_at IS NULL", now, id
+        "UPDATE build_requests SET claimed_at = ? "
+        "WHERE id = ? AND claimed_at IS NULL AND complete_at IS NULL AND parked_reason IS NULL",
+        now,
+        id,
     )
     if changed != 1:
         raise AlreadyClaimed(id)
@@ -177,7 +181,10 @@ def complete(store: Store, id: BuildRequestID, result: Result, now: float) -> bo
 
 
 def cancel(store: Store, id: BuildRequestID, now: float, who: str, why: str) -> bool:
-    """Cancel a request that no build has claimed. False when it is too late."""
+    """Cancel a request that no build has claimed. False when it is too late.
+
+    The same transaction then calls `buildsets.complete_if_done`: it may have been the last open one.
+    """
     changed = store.execute(
         "UPDATE build_requests SET complete_at = ?, result = ? "
         "WHERE id = ? AND claimed_at IS NULL AND complete_at IS NULL",
