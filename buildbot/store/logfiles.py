@@ -37,6 +37,9 @@ class Channel(IntEnum):
     HEADER = 3
 
 
+_CHANNELS = {int(channel): channel for channel in Channel}
+
+
 class Run(NamedTuple):
     offset: int
     newlines: int  # in the file before this run
@@ -67,11 +70,13 @@ def log_path(builder: str, build: int, step: str, slug: str) -> str:
 
 def _runs_of(data: bytes, size: int) -> list[Run]:
     whole = len(data) - len(data) % _RECORD.size
-    return [
-        Run(offset, newlines, written_at, producer, Channel(channel))
-        for offset, newlines, written_at, producer, channel, _ in _RECORD.iter_unpack(data[:whole])
-        if offset < size
-    ]
+    runs: list[Run] = []
+    for offset, newlines, written_at, producer, channel, _ in _RECORD.iter_unpack(data[:whole]):
+        # A block that a power loss left empty is no record, and nothing after it is to be believed.
+        if offset >= size or channel not in _CHANNELS or (runs and offset < runs[-1].offset):
+            break
+        runs.append(Run(offset, newlines, written_at, producer, _CHANNELS[channel]))
+    return runs
 
 
 class _Runs(Sequence[Run]):
@@ -178,18 +183,15 @@ class LogWriter:
         """Write bytes. Raises OSError (a full disk, say) with the file as it was before."""
         if not data:
             return
-        last = self._last
-        if (
-            last is None
-            or last.producer != producer
-            or last.channel is not channel
-            or now - last.written_at > _RUN_SECONDS
-            or self.size - last.offset >= _RUN_BYTES
-        ):
-            last = self._announce(Run(self.size, self.newlines, now, producer, channel))
+        index_size, last = os.fstat(self._index).st_size, self._last
         try:
+            if last is None or not self._goes_on(last, channel, producer, now):
+                last = Run(self.size, self.newlines, now, producer, channel)
+                _write_all(self._index, _RECORD.pack(*last, 0))
             _write_all(self._text, data)
         except OSError:
+            # The index too: a record left there would own the next bytes of the run before it.
+            os.ftruncate(self._index, index_size)
             os.ftruncate(self._text, self.size)
             raise
         self._last = last
@@ -198,14 +200,13 @@ class LogWriter:
         self._held[producer] = self._held.get(producer, 0) + len(data)
         self._told()
 
-    def _announce(self, run: Run) -> Run:
-        before = os.fstat(self._index).st_size
-        try:
-            _write_all(self._index, _RECORD.pack(*run, 0))
-        except OSError:
-            os.ftruncate(self._index, before)
-            raise
-        return run
+    def _goes_on(self, last: Run, channel: Channel, producer: int, now: float) -> bool:
+        return (
+            last.producer == producer
+            and last.channel is channel
+            and abs(now - last.written_at) <= _RUN_SECONDS  # a clock may be set back
+            and self.size - last.offset < _RUN_BYTES
+        )
 
     @property
     def lines(self) -> int:
@@ -305,6 +306,8 @@ class LogReader:
 
     def lines(self, first: int, count: int, most_bytes: int = 1 << 18, longest: int = 1 << 14) -> list[Line]:
         """Lines from `first` on: at most `count`, about `most_bytes` in all, each cut at `longest` bytes."""
+        if count <= 0:
+            return []
         return list(self._lines_from(self.offset_of_line(first), first, count, most_bytes, longest))
 
     def last_lines(self, count: int, most_bytes: int = 1 << 18, longest: int = 1 << 14) -> list[Line]:
