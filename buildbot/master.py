@@ -18,7 +18,7 @@ from typing import Any
 
 from twisted.application import service
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, ensureDeferred, maybeDeferred
-from twisted.internet.error import ReactorNotRunning
+from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
@@ -36,7 +36,7 @@ from buildbot.process.control import Control
 from buildbot.process.progress import Progress
 from buildbot.process.recovery import recover
 from buildbot.schedulers.base import drive
-from buildbot.slaves.pbport import PBPorts
+from buildbot.slaves.pbport import CannotListen, PBPorts
 from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
 from buildbot.status.receiver import ReceiverContext, Receivers
@@ -100,6 +100,7 @@ class BuildMaster(service.MultiService):
         self._builder_ids: dict[str, BuilderID] = {}
         self._schedulers: dict[str, Any] = {}
         self._sources: list[Any] = []
+        self._source_ports: tuple[str, ...] = ()
         self._started = False
 
     # -- life
@@ -294,7 +295,9 @@ class BuildMaster(service.MultiService):
         return lambda now: drive(self._schedulers[name], self.store, now)
 
     async def _sync_sources(self, config: Config) -> None:
-        kept = [source for source in self._sources if source in config.change_sources]
+        moved = config.pb_ports != self._source_ports  # those without a port of their own listen there
+        self._source_ports = config.pb_ports
+        kept = [source for source in self._sources if source in config.change_sources and not moved]
         for source in [source for source in self._sources if source not in kept]:
             await source.stop()
         self._sources = kept
@@ -327,8 +330,7 @@ class BuildMaster(service.MultiService):
         self._reconfiguring = True
         try:
             config = await load_config_aside(self.config_file, self._reactor, CONFIG_SECONDS)
-            await self.apply(config)
-            await self.web.reconfigured()
+            await self._change_to(config)
         except ConfigErrors as wrong:
             self._log.error("the new configuration is refused; the old one stays:\n{problems}", problems=str(wrong))
             self.store.transact(self._note_refusal, str(wrong))
@@ -338,6 +340,23 @@ class BuildMaster(service.MultiService):
             self._reconfiguring = False
         self._log.info("configuration update complete")
         self._write_status("running")
+
+    async def _change_to(self, config: Config) -> None:
+        """Go over to it, or stay with the one in force. Raises ConfigErrors: what kept it from working."""
+        before = self.config
+        try:
+            await self.web.move_to(config.www)  # first what may fail for reasons outside
+            await self.apply(config)
+            await self.ports.ready()
+        except CancelledError:
+            raise
+        except Exception as wrong:
+            if not isinstance(wrong, (ConfigErrors, CannotListenError, CannotListen)):
+                self._log.failure("the new configuration does not work")
+            if self.config is config:
+                await self.apply(before)
+            await self.web.move_to(before.www)
+            raise wrong if isinstance(wrong, ConfigErrors) else ConfigErrors([f"it does not work: {wrong}"]) from wrong
 
     def _note_refusal(self, store: Store, problems: str) -> None:
         events.add(store, time.time(), EventKind.CONFIG_REFUSED, problems=problems)

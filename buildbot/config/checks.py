@@ -60,6 +60,7 @@ def check_all(
     _check_unique(config.builders, "builders", "builder", places)
     _check_unique(config.schedulers, "schedulers", "scheduler", places)
     _check_directories(config.builders, places)
+    _check_logins(config, places)
     if named.slaves is not None:
         _check_slaves_of_builders(config, named.slaves, places)
     _check_locks(config, places)
@@ -92,6 +93,26 @@ def _check_directories(builders: Iterable[BuilderConfig], places: _Places) -> No
                 f"builders {other!r} and {builder.name!r} have the same builddir {builder.builddir!r}",
                 "give one of them builddir=...",
             )
+
+
+def _check_logins(config: Config, places: _Places) -> None:
+    """Slaves, change sources and status clients that share a port are told apart by their names alone."""
+    taken: dict[tuple[str, str], Any] = {
+        (port, slave.name): slave for port in config.pb_ports for slave in config.slaves
+    }
+    for key, things in (("change_source", config.change_sources), ("status", config.status)):
+        for thing in things:
+            user, port = getattr(thing, "user", None), getattr(thing, "port", None)
+            if not isinstance(user, str) or not hasattr(thing, "passwd") or not isinstance(port, (str, type(None))):
+                continue
+            for endpoint in config.pb_ports if port is None else (port,):
+                first = taken.setdefault((endpoint, user), thing)
+                if first is not thing:
+                    places.of(thing, key)
+                    at = location_of(first)
+                    what = f"{type(thing).__name__} and {type(first).__name__}"
+                    error(f"{what} both log in as {user!r} on {endpoint}", f"the other one is at {at}" if at else None)
+                    break
 
 
 def _check_slaves_of_builders(config: Config, known: list[str], places: _Places) -> None:

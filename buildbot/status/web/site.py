@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from twisted.internet import endpoints
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -15,6 +16,7 @@ from twisted.web import server
 from twisted.web.resource import Resource
 
 from buildbot.config.master import Config
+from buildbot.config.web import Web
 from buildbot.model import Event, EventKind
 from buildbot.status.web.answers import Answers
 from buildbot.status.web.asked import User
@@ -119,14 +121,30 @@ class WebSite:
         """Listen where the configuration says, if it says so."""
         self._answers.problem = page_queries.config_problem(self._store)
         self._store.event_listeners.append(self._heard)
-        await self._listen()
+        await self.move_to(self._config().www)
 
-    async def reconfigured(self) -> None:
-        """The configuration changed: move to another port if it names one."""
-        www = self._config().www
-        if (www.port if www is not None else "") != self._listening_on:
+    async def move_to(self, www: Web | None) -> None:
+        """Listen where this says. Raises what keeps it from that, and then listens where it did."""
+        wanted = www.port if www is not None else ""
+        before = self._listening_on
+        if wanted == before:
+            return
+        if not wanted or not before:
             await self._close()
-            await self._listen()
+            await self._listen(wanted)
+            return
+        old = self._port
+        try:
+            await self._listen(wanted)
+        except CannotListenError:  # it may be our own port that is in the way
+            await self._close()
+            try:
+                await self._listen(wanted)
+            except CannotListenError:
+                await self._listen(before)
+                raise
+            return
+        await _stop_listening(old)
 
     async def stop(self) -> None:
         if self._heard in self._store.event_listeners:
@@ -134,29 +152,30 @@ class WebSite:
         self.streams.close()
         await self._close()
 
-    async def _listen(self) -> None:
-        www = self._config().www
-        self._listening_on = www.port if www is not None else ""
-        if not self._listening_on:
+    async def _listen(self, where: str) -> None:
+        if not where:
             return
         site = server.Site(self.resource, requestFactory=_Request)
         site.displayTracebacks = False
-        endpoint = endpoints.serverFromString(self._reactor, self._listening_on)
+        endpoint = endpoints.serverFromString(self._reactor, where)
         self._port = await endpoint.listen(site)
+        self._listening_on = where
         self._log.info("the web status listens on {address}", address=self._port.getHost())
 
     async def _close(self) -> None:
-        port, self._port = self._port, None
-        if port is not None:
-            stopped = port.stopListening()
-            if stopped is not None:
-                await stopped
+        port, self._port, self._listening_on = self._port, None, ""
+        await _stop_listening(port)
 
     def _heard(self, event: Event) -> None:
         if event.kind is EventKind.CONFIG_LOADED:
             self._answers.problem = ""
         elif event.kind is EventKind.CONFIG_REFUSED:
             self._answers.problem = page_queries.problem_text(event)
+
+
+async def _stop_listening(port: IListeningPort | None) -> None:
+    if port is not None:
+        await maybeDeferred(port.stopListening)
 
 
 def _seconds(given: Any) -> float:
