@@ -393,6 +393,13 @@ class TestTroubles(GitCase):
         assert list(git_dir.rglob("*.lock")) == []
         self.assert_own_file_is_kept()
 
+    async def test_a_lock_of_the_index_alone(self) -> None:
+        await self.check_out_with_own_file()
+        (self.work / ".git/index.lock").touch()
+        (self.work / ".git/marker").touch()
+        await self.assert_mended()
+        assert (self.work / ".git/marker").exists()
+
     async def test_a_merge_that_was_left_half_done(self) -> None:
         await self.check_out_with_own_file()
         git(self.work, "checkout", "-q", "-b", "mine")

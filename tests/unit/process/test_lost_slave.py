@@ -206,6 +206,31 @@ class TestLostSlaves(LostCase):
         assert command.state == "lost"
 
 
+    async def test_an_order_that_never_reached_the_slave_is_written_down_as_lost(self) -> None:
+        class Deaf:
+            """A session that is gone, of which nobody has told yet."""
+
+            incarnation = None
+
+            async def order(self, *args: Any) -> None:
+                raise SlaveLost("bot is gone")
+
+        rig = self.rig
+
+        class Orders(BuildStep):
+            async def run(self) -> int:
+                rig.running.draining = True
+                self.build.session = Deaf()
+                await self.runCommand(RemoteCommand("shell", {"command": "x"}))
+                return SUCCESS
+
+        self.rig.add_builder("b", BuildFactory([Orders(name="it")]))
+        await self.rig.start_slave()
+        built = await self.rig.build()
+        assert built.results == {"it": Result.RETRY}
+        assert built.commands("it")[0].state == "lost"
+
+
 class TestNewerConnections(LostCase):
     async def test_a_newer_connection_of_the_same_slave_wins(self) -> None:
         self.add_sleeper()
