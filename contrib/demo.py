@@ -276,6 +276,8 @@ def main() -> int:
         demo.make()
         demo.start()
         demo.request_first_build()
+        for process in demo.processes:
+            print(f"process {process.pid}: {' '.join(process.args[1:])}", flush=True)  # type: ignore[misc, index]
         print(f"\n  waterfall   {demo.url}waterfall", flush=True)
         print(f"  login       demo   password   {demo.web_password}", flush=True)
         print(f"  building    {demo.repository}; commit something there and watch.  Ctrl-C ends it.\n", flush=True)

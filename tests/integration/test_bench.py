@@ -1,0 +1,34 @@
+"""A short form of `make bench`: our side alone, small amounts; what is counted must hold, what is timed need not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.bench.contender import Contender
+from tests.bench.pages import page_costs
+
+
+def test_no_page_asks_or_sends_too_much(tmp_path: Path) -> None:
+    for cost in page_costs(tmp_path / "history", builds=2000):
+        assert cost.statements <= 10, cost
+        assert cost.size <= 100_000, cost
+
+
+def test_the_benchmark_s_work_is_done(tmp_path: Path) -> None:
+    from tests.bench.__main__ import builds, latency, output
+
+    contender = Contender(tmp_path / "work", ours=True, slaves=2, builders=3, lines=50_000)
+    contender.make()
+    try:
+        contender.start()
+        contender.start_slaves()
+        builds(contender, "one", 2)
+        builds(contender, "five", 1)
+        assert contender.finished_builds() == 9
+        assert latency(contender, 1) > 0
+        _, growth = output(contender)
+        assert growth < 20, f"4 MB of output made the master grow by {growth:.1f} MiB"
+        log = contender.where / "master" / "logs" / "much" / "1" / "shell-stdio.txt"
+        assert log.read_text().count("x" * 79 + "\n") == 50_000
+    finally:
+        contender.stop()
