@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from buildbot.scripts import serve, status_file
@@ -117,19 +118,24 @@ def stop(basedir: Path, say: Say, *, clean: bool = False, wait: bool = True, tim
     clean: let the running builds end first, and start no more; the waiting says for which.
     """
     require_tac(basedir)
-    pid_file = PidFile(basedir)
-    pid = pid_file.running()
-    if pid is None:
-        say(f"no buildmaster is running in {basedir}")
-        return ExitCode.OK
-    _signal(pid, signal.SIGUSR1 if clean else signal.SIGTERM)
-    if not wait:
-        say(f"told the buildmaster (pid {pid}) to stop")
-        return ExitCode.OK
-    limit = timeout if timeout is not None else CLEAN_SECONDS if clean else STOP_SECONDS
+    with PidFile(basedir).watch() as alive:
+        pid = alive()
+        if pid is None:
+            say(f"no buildmaster is running in {basedir}")
+            return ExitCode.OK
+        _signal(pid, signal.SIGUSR1 if clean else signal.SIGTERM)
+        if not wait:
+            say(f"told the buildmaster (pid {pid}) to stop")
+            return ExitCode.OK
+        limit = timeout if timeout is not None else CLEAN_SECONDS if clean else STOP_SECONDS
+        _wait_for_the_end(pid, alive, limit, _WaitsFor(basedir, say) if clean else None)
+    say(f"the buildmaster in {basedir} is stopped (pid {pid})")
+    return ExitCode.OK
+
+
+def _wait_for_the_end(pid: int, alive: Callable[[], int | None], limit: float, waits: _WaitsFor | None) -> None:
     deadline = time.monotonic() + limit
-    waits = _WaitsFor(basedir, say) if clean else None
-    while pid_file.running() == pid:
+    while alive() is not None:
         if time.monotonic() > deadline:
             raise CommandFailed(
                 f"the buildmaster (pid {pid}) is still running after {limit:g} s; it goes on stopping",
@@ -138,8 +144,6 @@ def stop(basedir: Path, say: Say, *, clean: bool = False, wait: bool = True, tim
         if waits is not None:
             waits.tell()
         time.sleep(POLL_SECONDS)
-    say(f"the buildmaster in {basedir} is stopped (pid {pid})")
-    return ExitCode.OK
 
 
 def _signal(pid: int, signum: signal.Signals) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PID_FILE = "twistd.pid"
@@ -29,16 +31,24 @@ class PidFile:
 
     def running(self) -> int | None:
         """The number of the master that runs here; None if none does, whatever the file says."""
+        with self.watch() as alive:
+            return alive()
+
+    @contextmanager
+    def watch(self) -> Iterator[Callable[[], int | None]]:
+        """Gives a question: the number of the master that ran here when the watch began, None once its process is gone.
+
+        The file is kept open, so that the answer is right even after the master has removed it.
+        """
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         except PermissionError:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)  # another user's master
         except OSError:
-            return None
+            yield lambda: None
+            return
         try:
-            number = _number(descriptor)
-            held = not _lock(descriptor)
-            return number if number is not None and (held or _is_twistd(number)) else None
+            yield lambda: _holder(descriptor)
         finally:
             os.close(descriptor)
 
@@ -58,13 +68,9 @@ class PidFile:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Remove the file, if it is ours."""
-        if self._descriptor is None:
-            return
-        if self._is_current(self._descriptor):
+        """Remove the file, if it is ours. The lock stays until the process has ended: who waits for that sees it."""
+        if self._descriptor is not None and self._is_current(self._descriptor):
             self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        self._descriptor = None
 
     def _is_current(self, descriptor: int) -> bool:
         """False if another process removed the file between our opening it and our locking it."""
@@ -81,6 +87,14 @@ def _lock(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _holder(descriptor: int) -> int | None:
+    number = _number(descriptor)
+    if not _lock(descriptor):
+        return number
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return number if _is_twistd(number) else None
 
 
 def _number(descriptor: int) -> int | None:
