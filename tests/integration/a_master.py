@@ -5,7 +5,6 @@ free ports of 127.0.0.1, with what a test wants to ask of them.
 from __future__ import annotations
 
 import http.cookiejar
-import json
 import re
 import signal
 import sys
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 from buildbot.model import Result
 from buildbot.scripts.create import create_master
 from buildbot.scripts.tac import TacSettings
-from buildbot.status.web.passwords import make
+from buildbot.status.web.passwords import make as hashed
 from buildbot.store.store import connect
 from buildslave.scripts.runner import main as buildslave_command
 from tests.processes import Process, Processes, free_port, wait_until
@@ -49,10 +48,11 @@ c['builders'] = [util.BuilderConfig(name='tests', slavenames=['one'], factory=ru
 c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['tests'])]
 """
 
-# Reads lines of JSON, sends each as a change, and prints the revision of each one that the master has acknowledged.
-# A change that was not acknowledged is sent again, on a new connection, until it is.
+# Sends each argument (a dictionary as Python writes it) as a change, and prints the revision of each one that the
+# master has acknowledged. One that was not acknowledged is sent again, on a new connection, until it is.
 SENDER = """
-import json, sys
+import sys
+from ast import literal_eval
 from twisted.cred.credentials import UsernamePassword
 from twisted.internet import reactor
 from twisted.internet.defer import ensureDeferred
@@ -60,7 +60,7 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.task import deferLater
 from twisted.spread import pb
 
-port, changes = int(sys.argv[1]), [json.loads(line) for line in sys.argv[2:]]
+port, changes = int(sys.argv[1]), [literal_eval(text) for text in sys.argv[2:]]
 
 async def send_all():
     avatar = None
@@ -146,15 +146,20 @@ class Visitor:
 class AMaster:
     """One master's directory, its process while it runs, and the slaves that belong to it."""
 
-    def __init__(self, processes: Processes, where: Path) -> None:
+    def __init__(self, processes: Processes, where: Path, *, make: bool = True) -> None:
         self.processes = processes
         self.where = where
         self.basedir = where / "master"
         self.pb_port, self.http_port = free_port(), free_port()
         self.web = Visitor(f"http://127.0.0.1:{self.http_port}")
         self.process: Process | None = None
-        create_master(TacSettings(basedir=self.basedir), force=False, say=lambda _: None)
-        (self.basedir / "htpasswd").write_text(f"{WEB_USER}:{make(WEB_PASSWORD)}\n")
+        if make:
+            create_master(TacSettings(basedir=self.basedir), force=False, say=lambda _: None)
+            self.furnish()
+
+    def furnish(self) -> None:
+        """The files that an operator writes."""
+        (self.basedir / "htpasswd").write_text(f"{WEB_USER}:{hashed(WEB_PASSWORD)}\n")
         self.configure()
 
     # -- the configuration
@@ -209,7 +214,7 @@ class AMaster:
         assert self.sending(revisions, **keys).wait_for_exit(60) == 0
 
     def sending(self, revisions: tuple[str, ...], **keys: Any) -> Process:
-        changes = [json.dumps({"who": "ann", "files": ["a.c"], "revision": name} | keys) for name in revisions]
+        changes = [repr({"who": "ann", "files": ["a.c"], "revision": name} | keys) for name in revisions]
         return self.processes.python("-c", SENDER, str(self.pb_port), *changes, name="sender")
 
     # -- what is in the store
