@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -15,7 +16,8 @@ from buildbot.store.schedulers import Timer, Tree
 from buildbot.store.store import Queries
 
 REQUESTS_A_PASS = 200
-MOST_CHANGES = 5_000  # in one buildset; the next one takes the rest
+DECIDING_SECONDS = 0.02  # a pass; what is left is decided in the next one
+MOST_CHANGES = 2_000  # in one buildset; the next one takes the rest
 DECISIONS_ASKED = 10  # a pass, when the user's functions are asked about each
 MOST_ASKED = 100  # changes shown to a priority function
 _LAST_STAMPS = "last stamps"
@@ -160,12 +162,15 @@ class BaseBasicScheduler(BaseScheduler):
         schedulers.retire_unimportant(store, self.name, schedulers.MOST_UNIMPORTANT if self.treeStableTimer else 0)
         if self.treeStableTimer and schedulers.unclassified(store, self.name, 1):
             return now  # a verdict that is still to come may restart a timer
+        started = time.perf_counter()
         for due in self._due(store, now):
             match (answers or {}).get(due) if self.asks else self.settle_plain():
                 case Settled() as settled:
                     self._build(store, due, settled, now)
                 case Unsettled(reason):
                     schedulers.fail(store, self.name, _ids(self._changes_of(store, due)), reason)
+            if time.perf_counter() - started > DECIDING_SECONDS:
+                break
         return self._wake_at(store, now)
 
     def _due(self, store: Queries, now: float) -> list[Due]:

@@ -228,6 +228,16 @@ class TestStableTimer(SchedulerCase):
         self.drive_until_idle(self.scheduler)
         self.assertEqual(self.built(), [ids[:100], ids[100:200], ids[200:]])
 
+    def test_a_pass_ends_when_it_has_taken_long_enough(self) -> None:
+        self.patch(basic, "DECIDING_SECONDS", 0.0)
+        scheduler = AnyBranchScheduler("calm", None, 60, ["full"])
+        ids = [self.change(branch=branch) for branch in "abc"]
+        self.now = 1100.0
+        self.assertEqual(self.drive(scheduler), 1060.0)
+        self.assertEqual(self.built(), [ids[:1]])
+        self.drive_until_idle(scheduler)
+        self.assertEqual(self.built(), [[id] for id in ids])
+
     def test_unimportant_changes_do_not_pile_up_for_ever(self) -> None:
         self.patch(schedulers, "MOST_UNIMPORTANT", 5)
         ids = [self.docs() for _ in range(20)]
