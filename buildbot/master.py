@@ -222,7 +222,7 @@ class BuildMaster(service.MultiService):
     def _slave_is_lost(self, session: SlaveSession, why: str) -> None:
         for build in self.under_way.on_slave(session.name):
             if build.session is session:
-                build.lose_slave(f"slave {session.name} was lost: {why}")
+                build.lose_slave(f"slave {session.name} was lost: {why}", counts=self._started)
 
     def stopService(self) -> Deferred[None]:
         return ensureDeferred(self._stop())

@@ -96,6 +96,7 @@ class Build:
         self._names: dict[str, int] = {}
         self._stored: dict[str, tuple[Any, str]] = {}
         self._lost = ""
+        self._counts = True
         self._details = dict(session.details)
         self.finished: Deferred[int] = Deferred()
 
@@ -160,7 +161,7 @@ class Build:
     def _finish(self, store: Store, result: int, text: str) -> None:
         self.store_properties()
         steps.end_open(store, self.id, Result(result), "ended with its build", self.now())
-        builds.finish(store, self.id, Result(result), text, self.now())
+        builds.finish(store, self.id, Result(result), text, self.now(), counts=self._counts)
 
     def moved(self) -> None:
         """Tell whoever looks at this build."""
@@ -181,8 +182,12 @@ class Build:
 
     # -- ending it from outside
 
-    def lose_slave(self, why: str) -> None:
-        """The slave is gone: the running command ends, no further step begins, the build ends as RETRY."""
+    def lose_slave(self, why: str, *, counts: bool = True) -> None:
+        """The slave is gone: the running command ends, no further step begins, the build ends as RETRY.
+
+        counts: False when the master itself is why; the request is then not one retry nearer to being parked.
+        """
+        self._counts = self._counts and counts
         self._lost = self._lost or why
         self.session = None
 

@@ -25,7 +25,7 @@ def recover(store: Store, log_files: LogFiles, now: float) -> int:
 def _retry(store: Store, build: Build, now: float) -> None:
     text = "retry: the master was restarted"
     steps.end_open(store, build.id, Result.RETRY, text, now)
-    builds.finish(store, build.id, Result.RETRY, text, now)
+    builds.finish(store, build.id, Result.RETRY, text, now, counts=False)
 
 
 def _close_logs(store: Store, log_files: LogFiles, now: float) -> None:

@@ -54,7 +54,8 @@ def start(
     attempt = 1
     for request in claimed:
         requests.claim(store, request, now)
-        attempt = max(attempt, 1 + int(store.value("SELECT retries FROM build_requests WHERE id = ?", request)))
+        earlier = store.value("SELECT count(*) FROM build_requests_of_builds WHERE request_id = ?", request)
+        attempt = max(attempt, 1 + int(earlier))
     number = builders.take_number(store, builder)
     text = "building"
     id = store.insert(
@@ -76,8 +77,11 @@ def start(
     return Build(BuildID(id), builder, number, slave, now, None, None, text, reason, attempt)
 
 
-def finish(store: Store, id: BuildID, result: Result, text: str, now: float) -> bool:
-    """End a running build and settle its requests: complete, or back in the queue when it ended as RETRY."""
+def finish(store: Store, id: BuildID, result: Result, text: str, now: float, *, counts: bool = True) -> bool:
+    """End a running build and settle its requests: complete, or back in the queue when it ended as RETRY.
+
+    counts: whether a RETRY is one of the few that a request has; see `requests.put_back`.
+    """
     changed = store.execute(
         "UPDATE builds SET complete_at = ?, result = ?, state_text = ? WHERE id = ? AND complete_at IS NULL",
         now,
@@ -89,7 +93,7 @@ def finish(store: Store, id: BuildID, result: Result, text: str, now: float) -> 
         return False
     for request in requests.of_build(store, id):
         if result is Result.RETRY:
-            requests.put_back(store, request.id, now, text)
+            requests.put_back(store, request.id, now, text, counts=counts)
         elif requests.complete(store, request.id, result, now):
             buildsets.complete_if_done(store, request.buildset_id, now)
     build = get(store, id)

@@ -140,12 +140,17 @@ def claim(store: Store, id: BuildRequestID, now: float) -> None:
     events.add(store, now, EventKind.REQUEST_CLAIMED, id)
 
 
-def put_back(store: Store, id: BuildRequestID, now: float, why: str) -> None:
-    """The build ended as RETRY: the request waits again, or is parked after `MOST_RETRIES` times."""
+def put_back(store: Store, id: BuildRequestID, now: float, why: str, *, counts: bool = True) -> None:
+    """The build ended as RETRY: the request waits again, or is parked after `MOST_RETRIES` times.
+
+    counts: False when the master itself ended the build, which is no sign that the build is what goes wrong.
+    """
     changed = store.execute(
-        "UPDATE build_requests SET claimed_at = NULL, retries = retries + 1, "
-        "parked_reason = CASE WHEN retries + 1 > ? THEN ? END "
+        "UPDATE build_requests SET claimed_at = NULL, retries = retries + ?, "
+        "parked_reason = CASE WHEN retries + ? > ? THEN ? END "
         "WHERE id = ? AND claimed_at IS NOT NULL AND complete_at IS NULL",
+        int(counts),
+        int(counts),
         MOST_RETRIES,
         f"tried {MOST_RETRIES + 1} times; the last time: {why}",
         id,

@@ -40,6 +40,7 @@ class Lives(RuleBasedStateMachine):
         self.sets: dict[BuildsetID, list[BuildRequestID]] = {}
         self.results: dict[BuildRequestID, Result] = {}
         self.retries: dict[BuildRequestID, int] = {}
+        self.started: list[BuildRequestID] = []  # once for each build of it
         self.builds: dict[BuildID, list[BuildRequestID]] = {}
 
     def teardown(self) -> None:
@@ -82,7 +83,8 @@ class Lives(RuleBasedStateMachine):
             assert not free
             return multiple()
         assert free
-        assert build.attempt == 1 + max(self.retries.get(id, 0) for id in ids)
+        assert build.attempt == 1 + max(self.started.count(id) for id in ids)
+        self.started.extend(ids)
         self.builds[build.id] = ids
         return build.id
 
