@@ -1,9 +1,10 @@
 """The bytes of the logs: one plain file a log, and beside it a small index that says who wrote what when.
 
 The text file holds exactly the bytes that were written, in the order in which they came. The index (`.idx`) is a
-row of 32-byte records, one a *run*: bytes of one channel from one producer within a tenth of a second. A record is
-written before the bytes it announces, so that after a crash no byte is without an owner: records past the end of
-the text announce nothing and are dropped, and the last run ends where the text ends.
+row of 40-byte records, one a *run*: bytes of one channel from one producer within a tenth of a second. A record is
+written before the bytes it announces, and says how many they are, so that after a crash no byte is without an owner
+or with a wrong one: records past the end of the text announce nothing and are dropped, the last run ends where the
+text ends, and bytes that no record announces (a power loss may take the end of either file) are cut.
 
 Producers are numbers: 0 is the step itself, others are ids of remote commands. How many bytes a producer has in the
 file says where its slave goes on after an interruption.
@@ -21,7 +22,9 @@ from pathlib import Path
 from typing import NamedTuple, overload
 from urllib.parse import quote
 
-_RECORD = struct.Struct("<QQdIHH")  # offset, newlines before it, time, producer, channel, reserved
+_RECORD = struct.Struct("<QQdQIHH")  # offset, newlines before it, time, bytes, producer, channel, reserved
+_COUNT = struct.Struct("<Q")  # the bytes alone, which grow
+_COUNT_AT = 24
 _RUN_SECONDS = 0.1
 _RUN_BYTES = 1 << 18
 _SCAN_BYTES = 1 << 16
@@ -60,7 +63,7 @@ def file_name(text: str, most: int = 80) -> str:
     safe = quote(text, safe=" +,=@()[]{}!'~-_.")
     if len(safe) > most:
         safe = f"{safe[: most - 13]}~{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    return safe.replace(".", "%2E") if not safe.strip(".") else safe
+    return safe.replace(".", "%2E") or "%" if not safe.strip(".") else safe
 
 
 def log_path(builder: str, build: int, step: str, slug: str) -> str:
@@ -71,7 +74,7 @@ def log_path(builder: str, build: int, step: str, slug: str) -> str:
 def _runs_of(data: bytes, size: int) -> list[Run]:
     whole = len(data) - len(data) % _RECORD.size
     runs: list[Run] = []
-    for offset, newlines, written_at, producer, channel, _ in _RECORD.iter_unpack(data[:whole]):
+    for offset, newlines, written_at, _, producer, channel, _ in _RECORD.iter_unpack(data[:whole]):
         # A block that a power loss left empty is no record, and nothing after it is to be believed.
         if offset >= size or channel not in _CHANNELS or (runs and offset < runs[-1].offset):
             break
@@ -87,7 +90,13 @@ class _Runs(Sequence[Run]):
         self._page = -1
         self._runs: list[Run] = []
         self._count = os.fstat(index).st_size // _RECORD.size
-        self._count = bisect_left(self, size, key=lambda run: run.offset)
+        if self._count and not self._is_record(self._count - 1):
+            self._count = bisect_left(range(self._count), True, key=lambda at: not self._is_record(at))
+        self._count = bisect_left(self, size, key=_offset_of)
+
+    def _is_record(self, at: int) -> bool:
+        """A power loss may leave an empty block where records should be."""
+        return bool(_runs_of(os.pread(self._index, _RECORD.size, at * _RECORD.size), 1 << 63))
 
     def __len__(self) -> int:
         return self._count
@@ -153,10 +162,11 @@ class LogWriter:
 
     def __init__(self, path: Path, told: Callable[[], None]) -> None:
         self._told = told
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._text = os.open(path, flags, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._text = os.open(path, flags | os.O_APPEND, 0o644)
         self._index = os.open(path.with_suffix(".idx"), flags, 0o644)
         self.size = os.fstat(self._text).st_size
+        self._records = 0  # bytes of the index
         self._held: dict[int, int] = {}
         self._last: Run | None = None
         self.newlines = 0
@@ -165,15 +175,21 @@ class LogWriter:
 
     def _recover(self) -> None:
         runs = _runs_of(os.pread(self._index, os.fstat(self._index).st_size, 0), self.size)
-        if not runs:  # bytes that no record announces cannot be attributed
-            os.ftruncate(self._text, 0)
-            self.size = 0
-        os.ftruncate(self._index, len(runs) * _RECORD.size)
+        self._records = len(runs) * _RECORD.size
+        announced = runs[-1].offset + self._count_of_last() if runs else 0
+        if self.size > announced:  # what no record announces cannot be attributed
+            os.ftruncate(self._text, announced)
+            self.size = announced
+        os.ftruncate(self._index, self._records)
         for run, end in zip(runs, [*(later.offset for later in runs[1:]), self.size], strict=False):
             self._held[run.producer] = self._held.get(run.producer, 0) + end - run.offset
         if runs:
             self._last = runs[-1]
             self.newlines = self._last.newlines + _count_newlines(self._text, self._last.offset, self.size)
+
+    def _count_of_last(self) -> int:
+        data = os.pread(self._index, _COUNT.size, self._records - _RECORD.size + _COUNT_AT)
+        return int(_COUNT.unpack(data)[0])
 
     def held(self, producer: int) -> int:
         """How many bytes of this producer are in the file."""
@@ -183,22 +199,35 @@ class LogWriter:
         """Write bytes. Raises OSError (a full disk, say) with the file as it was before."""
         if not data:
             return
-        index_size, last = os.fstat(self._index).st_size, self._last
+        run, before = self._last, self._records
+        if run is None or not self._goes_on(run, channel, producer, now):
+            run = Run(self.size, self.newlines, now, producer, channel)
+            self._records += _RECORD.size
         try:
-            if last is None or not self._goes_on(last, channel, producer, now):
-                last = Run(self.size, self.newlines, now, producer, channel)
-                _write_all(self._index, _RECORD.pack(*last, 0))
+            self._announce(run, self.size + len(data) - run.offset, new=self._records > before)
             _write_all(self._text, data)
         except OSError:
             # The index too: a record left there would own the next bytes of the run before it.
-            os.ftruncate(self._index, index_size)
+            os.ftruncate(self._index, before)
             os.ftruncate(self._text, self.size)
+            self._records = before
+            if run is self._last:
+                self._announce(run, self.size - run.offset, new=False)
             raise
-        self._last = last
+        self._last = run
         self.size += len(data)
         self.newlines += data.count(b"\n")
         self._held[producer] = self._held.get(producer, 0) + len(data)
         self._told()
+
+    def _announce(self, run: Run, count: int, *, new: bool) -> None:
+        """Say in the last record that the run has so many bytes."""
+        at = self._records - _RECORD.size
+        if new:
+            offset, newlines, written_at, producer, channel = run
+            _write_all_at(self._index, _RECORD.pack(offset, newlines, written_at, count, producer, channel, 0), at)
+        else:
+            _write_all_at(self._index, _COUNT.pack(count), at + _COUNT_AT)
 
     def _goes_on(self, last: Run, channel: Channel, producer: int, now: float) -> bool:
         return (
@@ -311,9 +340,13 @@ class LogReader:
         return list(self._lines_from(self.offset_of_line(first), first, count, most_bytes, longest))
 
     def last_lines(self, count: int, most_bytes: int = 1 << 18, longest: int = 1 << 14) -> list[Line]:
-        """The last `count` lines."""
-        first = max(0, self.line_count() - count)
-        return self.lines(first, count, most_bytes, longest)
+        """The last `count` lines; fewer when they have more than about `most_bytes`, but always the end."""
+        total = self.line_count()
+        found = self.lines(max(0, total - count), count, most_bytes, longest)
+        while found and found[-1].number < total - 1:
+            count = max(1, min(count, total) // 2)
+            found = self.lines(total - count, count, most_bytes, longest)
+        return found
 
     def _lines_from(self, start: int, number: int, count: int, most_bytes: int, longest: int) -> Iterator[Line]:
         pieces: list[tuple[Channel, bytes]] = []
@@ -360,6 +393,12 @@ def _count_newlines(descriptor: int, start: int, end: int) -> int:
         count += data.count(b"\n")
         start += len(data)
     return count
+
+
+def _write_all_at(descriptor: int, data: bytes, at: int) -> None:
+    written = os.pwrite(descriptor, data, at)
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], at + written)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

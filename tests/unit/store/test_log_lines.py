@@ -116,6 +116,15 @@ class TestAgainstTheModel(LineCase):
 
 
 class TestGreatLogs(LineCase):
+    def test_the_end_is_shown_also_when_the_last_lines_are_too_long_to_show_all(self) -> None:
+        log = self.log([(b"".join(b"%04d" % n + b"x" * 1000 + b"\n" for n in range(100)), Channel.STDOUT, 1.0)])
+        found = log.last_lines(80, most_bytes=20_000)
+        self.assertEqual(found[-1].number, 99)
+        self.assertEqual([line.number for line in found], list(range(100 - len(found), 100)))
+        self.assertGreaterEqual(len(found), 10)
+        (line,) = log.last_lines(80, most_bytes=10)
+        self.assertEqual(line.number, 99)
+
     def test_a_line_of_a_megabyte_is_cut_and_the_next_one_found(self) -> None:
         log = self.log([(b"x" * (1 << 20) + b"\nnext\n", Channel.STDOUT, 1.0)])
         first, second = log.lines(0, 5)

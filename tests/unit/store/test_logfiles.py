@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot.store.logfiles import Channel, LogFiles, LogReader, LogWriter, file_name, log_path
 
-RECORD_SIZE = 32
+RECORD_SIZE = 40
 
 
 class Piece(NamedTuple):
@@ -227,6 +227,40 @@ class TestCrashes(LogCase):
             )
             self.assertEqual(b"".join(d for _, d in reader.pieces(0, reader.size)), data + b"again\n")
 
+    def test_whatever_a_power_loss_leaves_of_either_file(self) -> None:
+        self.write(PIECES)
+        text, index = self.path.read_bytes(), self.index_path.read_bytes()
+        owners = owners_of(PIECES)
+        with self.read() as log:
+            ends = [0, *(run.offset for run in log.runs[1:]), log.size]
+        near = {0, 1, RECORD_SIZE - 1}
+        for index_left in (n for n in range(len(index) + 1) if n % RECORD_SIZE in near):
+            for text_left in range(len(text) + 1):
+                self.path.write_bytes(text[:text_left])
+                self.index_path.write_bytes(index[:index_left])
+                size = min(text_left, ends[index_left // RECORD_SIZE])
+                self.check_recovered(text[:size], owners[:size])
+
+    def test_an_index_that_lost_what_was_written_to_it_last(self) -> None:
+        """The last record is an older one, which announces fewer bytes than there are."""
+        pieces = [Piece(b"x" * 10, at=100 + n / 1000) for n in range(5)] + PIECES[1:3]
+        states = []
+        with self.open() as log:
+            for piece in pieces:
+                log.append(*piece)
+                states.append((log.size, self.index_path.read_bytes()))
+        text = self.path.read_bytes()
+        for size, index in states:
+            self.path.write_bytes(text)
+            self.index_path.write_bytes(index)
+            self.check_recovered(text[:size], owners_of(pieces)[:size])
+
+    def test_a_reader_of_an_index_that_ends_in_an_empty_block(self) -> None:
+        self.write(PIECES)
+        with self.index_path.open("ab") as index:
+            index.write(bytes(4096))
+        self.assertEqual(self.owners(), owners_of(PIECES))
+
     def test_bytes_that_nobody_announced_are_cut(self) -> None:
         self.path.parent.mkdir(parents=True)
         self.path.write_bytes(b"whose is this?")
@@ -285,6 +319,17 @@ class TestFullDisk(LogCase):
             log.append(b"c", Channel.STDERR, 2, 100.0)
         self.assertEqual(self.owners(), [(Channel.STDOUT, 1), (Channel.STDERR, 2)])
 
+    def test_nor_does_one_that_goes_on_with_a_run(self) -> None:
+        with self.open() as log:
+            log.append(b"a" * 100, Channel.STDOUT, 1, 100.0)
+            before = self.path.read_bytes(), self.index_path.read_bytes()
+            with self.at_most(150):
+                self.assertRaises(OSError, log.append, b"b" * 100, Channel.STDOUT, 1, 100.0)
+            self.assertEqual((self.path.read_bytes(), self.index_path.read_bytes()), before)
+            log.append(b"c" * 10, Channel.STDOUT, 1, 100.0)
+        with self.open() as log:
+            self.assertEqual((log.size, log.held(1)), (110, 110))
+
     def test_nobody_is_told_of_it(self) -> None:
         told: list[int] = []
         self.files.watch(self.name, lambda: told.append(1))
@@ -332,7 +377,7 @@ class TestNames(SynchronousTestCase):
             name = file_name(text)
             self.assertNotIn("/", name, text)
             self.assertNotIn("\0", name, text)
-            self.assertNotIn(name, (".", ".."), text)
+            self.assertNotIn(name, ("", ".", ".."), text)
 
     @given(st.text(max_size=300), st.text(max_size=300))
     def test_different_names_are_different_files(self, one: str, other: str) -> None:
