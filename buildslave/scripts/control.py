@@ -1,6 +1,7 @@
 """`start`, `stop` and `restart`: a slave's process, from outside."""
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -75,8 +76,11 @@ def _wait_for_ready(descriptor: int) -> bool:
 
 
 def _check(basedir: Path) -> None:
-    if not (basedir / TAC_FILE).is_file():
+    tac = basedir / TAC_FILE
+    if not tac.is_file():
         raise CommandFailed(f"{basedir} has no {TAC_FILE}: make a slave with `buildslave create-slave`")
+    if re.search(r"\bBuildMaster\(", tac.read_text(encoding="utf-8", errors="replace")):
+        raise CommandFailed(f"{basedir} is the directory of a master: use `buildbot` for it")
     pid = PidFile(basedir).running()
     if pid is not None:
         raise CommandFailed(f"a buildslave is already running in {basedir} (pid {pid})", ExitCode.ALREADY_RUNNING)

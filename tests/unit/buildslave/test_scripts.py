@@ -171,6 +171,12 @@ class StartingAndStopping(ScriptCase):
         self.assertIn("no buildslave is running", self.ok("stop", str(self.basedir)))
         self.assertIn("buildslave", (self.basedir / "twistd.log").read_text())
 
+    def test_a_master_is_not_started(self) -> None:
+        self.basedir.mkdir()
+        text = "from buildbot.master import BuildMaster\napplication = None\nm = BuildMaster('.', 'master.cfg', None)\n"
+        (self.basedir / "buildbot.tac").write_text(text)
+        self.assertIn("is the directory of a master: use `buildbot`", self.fails(1, "start", str(self.basedir)))
+
     def test_a_stale_pid_is_nobody(self) -> None:
         self.create()
         (self.basedir / "twistd.pid").write_text(f"{os.getpid()}\n")
