@@ -47,7 +47,10 @@ def _run(file: str, directory: str, collected: Collecting) -> Mapping[Any, Any] 
         exec(code, module.__dict__)
     except OSError as wrong:
         if collected.place_in_traceback(wrong.__traceback__) is None:
-            collected.add(Problem(f"cannot read the configuration: {wrong.strerror or wrong}", file))
+            sample = f"{file}.sample"
+            hint = f"write one; to begin with, cp {sample} {file}" if Path(sample).exists() else None
+            hint = hint if isinstance(wrong, FileNotFoundError) else None
+            collected.add(Problem(f"cannot read the configuration: {wrong.strerror or wrong}", file, None, hint))
         else:
             _note(wrong, collected)
         return None

@@ -37,7 +37,7 @@ with open(os.path.join(basedir, "slave-password")) as file:
 c["workers"] = [worker.Worker({slave!r}, SLAVE_PASSWORD)]
 c["protocols"] = {{"pb": {{"port": "tcp:{port}:interface=127.0.0.1"}}}}
 
-# Which commits are seen: the master asks every half minute. branches=True would be all branches.
+# Which commits are seen: the master asks every half minute. branches=True is all branches, ["main"] only that one.
 c["change_source"] = [
     changes.GitPoller(repourl=REPOSITORY, branches={branches!r}, pollInterval=30, pollAtLaunch=True),
 ]
@@ -113,7 +113,8 @@ made a buildmaster in {master} and a buildslave in {slave}
 start them:   buildbot start {master}
               buildslave start {slave}
 look:         http://localhost:{wanted.http_port}/waterfall
-log in:       as {WEB_USER} with the password {web_password}   (said only once; to change it: {master / "htpasswd"})
+log in:       as {WEB_USER} with the password {web_password}   (said only once)
+new password: htpasswd -B {master / "htpasswd"} {WEB_USER}
 change:       {master / "master.cfg"}, then  buildbot reconfig {master}""")
     return ExitCode.OK
 
@@ -122,6 +123,11 @@ def _write_private(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def _is_a_path(repo: str) -> bool:
+    """As git sees it: no `scheme://`, and no `host:` before the first slash."""
+    return "://" not in repo and ":" not in repo.partition("/")[0]
 
 
 @click.command()
@@ -134,5 +140,7 @@ def _write_private(path: Path, text: str) -> None:
 def quickstart(directory: Path, repo: str, branch: str | None, port: int, http_port: int, command: str) -> int:
     """Make a master and a slave for one git repository in DIR, ready to be started."""
     local = Path(repo).expanduser()
-    repository = str(local.absolute()) if local.is_dir() else repo
+    repository = str(local.absolute()) if local.exists() else repo
+    if not local.exists() and _is_a_path(repo):
+        raise CommandFailed(f"there is no repository {local.absolute()}: --repo is its path or address")
     return make(Wanted(directory.absolute(), repository, branch, port, http_port, command), click.echo)

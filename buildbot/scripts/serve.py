@@ -7,6 +7,7 @@ pipe it tells its starter one of two things: that the master is serving, or, in 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -157,6 +158,11 @@ def _reason(failure: Failure) -> str:
     if problems:
         return "the configuration is wrong:\n" + "\n".join(f"  {problem}" for problem in problems)
     text = str(failure.value)
+    if os.strerror(errno.EADDRINUSE) in text:
+        return (
+            f"{text.rstrip('.')}: another program, perhaps another master, has this port. End it, or choose another "
+            "port in master.cfg: c['protocols'] has the one for slaves, c['www'] the one for browsers"
+        )
     known = type(failure.value).__module__.startswith("buildbot.") and text
     return text if known else f"{type(failure.value).__name__}: {text}"
 

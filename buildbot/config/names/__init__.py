@@ -6,6 +6,7 @@ such files, and a module of ours also gives the names that it had in other eras.
 
 from __future__ import annotations
 
+import builtins
 import re
 
 from buildbot.config.errors import did_you_mean
@@ -25,7 +26,18 @@ def hint_for(wrong: BaseException) -> str | None:
             return message_for(missing[2], missing[1]).hint
     if isinstance(wrong, NameError) and wrong.name in KNOWN_NAMES | {"c"}:
         return "is its import missing?" if wrong.name != "c" else "the file begins with c = BuildmasterConfig = {}"
+    if isinstance(wrong, NameError) and wrong.name:
+        return did_you_mean(wrong.name, _names_around(wrong))
     return None
+
+
+def _names_around(wrong: NameError) -> set[str]:
+    """What could have been written there: the names of the place that raised it, and Python's own."""
+    raised = wrong.__traceback__
+    while raised is not None and raised.tb_next is not None:
+        raised = raised.tb_next
+    here = {} if raised is None else {**raised.tb_frame.f_globals, **raised.tb_frame.f_locals}
+    return {name for name in (*here, *dir(builtins)) if not name.startswith("__")}
 
 
 def _about_module(module: str) -> str | None:

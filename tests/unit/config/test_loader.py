@@ -154,6 +154,15 @@ WRONG = {
         "c = BuildmasterConfig = {}\nf = BuildFactory()\n",
         ["2: NameError: name 'BuildFactory' is not defined (is its import missing?)"],
     ),
+    "misspelt name": (
+        "from buildbot.plugins import schedulers\nREPOSITORY = 'x'\ndef f():\n    return REPOSITRY\n"
+        "c = BuildmasterConfig = {}\nf()\n",
+        ["4: NameError: name 'REPOSITRY' is not defined (did you mean 'REPOSITORY'?)"],
+    ),
+    "misspelt module": (
+        "from buildbot.plugins import schedulers\nschedulres.Nightly\n",
+        ["2: NameError: name 'schedulres' is not defined (did you mean 'schedulers'?)"],
+    ),
     "misspelt import": (
         "from buildbot.steps.shell import ShelCommand\n",
         ["1: ImportError: there is no 'ShelCommand' in buildbot.steps.shell (did you mean 'ShellCommand'?)"],
@@ -199,7 +208,11 @@ def test_a_file_without_the_dict_is_told(tmp_path: Path, text: str, said: str) -
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigErrors, match="cannot read the configuration: No such file"):
+    with pytest.raises(ConfigErrors, match="cannot read the configuration: No such file") as raised:
+        load_config(tmp_path / "master.cfg")
+    assert raised.value.problems[0].hint is None
+    (tmp_path / "master.cfg.sample").touch()
+    with pytest.raises(ConfigErrors, match=r"cp .*/master\.cfg\.sample .*/master\.cfg\b"):
         load_config(tmp_path / "master.cfg")
 
 

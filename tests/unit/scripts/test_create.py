@@ -11,6 +11,7 @@ from buildbot.scripts import quickstart
 from buildbot.scripts.create import create_master, favicon, sample_text, upgrade_master
 from buildbot.scripts.outcome import CommandFailed
 from buildbot.scripts.quickstart import Wanted
+from buildbot.scripts.runner import outcome_of
 from buildbot.scripts.tac import TacSettings
 from buildbot.status.web import passwords
 from buildbot.store.store import Store
@@ -150,6 +151,12 @@ class TestQuickstart:
         with pytest.raises(CommandFailed, match="exists already"):
             self.make(tmp_path, said)
         assert not (tmp_path / "master").exists()
+
+    def test_a_path_where_nothing_is_makes_nothing(self, tmp_path: Path) -> None:
+        for repository, code in (("/srv/nothing/here", 1), ("here:nothing", 0), ("git://h/nothing", 0)):
+            where = tmp_path / str(code) / repository.partition(":")[0].replace("/", "_")
+            assert outcome_of(["quickstart", str(where), "--repo", repository]) == code
+            assert where.exists() == (code == 0)
 
     @pytest.mark.parametrize("repository", ["/srv/git/it's {odd}.git", "git@example.org:a/b.git", 'x"y\\z'])
     def test_odd_repositories_make_a_configuration_all_the_same(
