@@ -19,7 +19,6 @@ from buildbot.slaves.pbport import PBPorts
 from buildbot.store import sources
 from buildbot.store.store import Store
 
-POLL_STATE = "poll"  # under this name `store.sources` holds how a poller fares; see `PollingChangeSource.poll_state`
 LONGEST_BACK_OFF_SECONDS = 3600.0
 STALE_INTERVALS = 3
 
@@ -149,7 +148,7 @@ class PollingChangeSource(ChangeSource):
 
     def poll_state(self) -> dict[str, Any]:
         """How it fares: `polled_at`, `succeeded_at`, `failed_at`, `failures` in a row, `error` (None), `interval`."""
-        state: dict[str, Any] = sources.state(self.context.store, self.name, POLL_STATE, {})
+        state: dict[str, Any] = sources.state(self.context.store, self.name, sources.POLL_STATE, {})
         return {"polled_at": None, "succeeded_at": None, "failed_at": None, "failures": 0, "error": None} | state
 
     # -- inside
@@ -203,9 +202,9 @@ class PollingChangeSource(ChangeSource):
 
     def _note(self, **facts: Any) -> None:
         store = self.context.store
-        state = sources.state(store, self.name, POLL_STATE, {}) | facts | {"interval": self.pollInterval}
+        state = sources.state(store, self.name, sources.POLL_STATE, {}) | facts | {"interval": self.pollInterval}
         try:
-            store.transact(sources.set_state, self.name, POLL_STATE, state)
+            store.transact(sources.set_state, self.name, sources.POLL_STATE, state)
         except Exception:
             self._log.failure("{source}: how it fares could not be stored", source=self.name)
 

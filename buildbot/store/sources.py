@@ -7,6 +7,8 @@ from typing import Any
 
 from buildbot.store.store import Queries, Store
 
+POLL_STATE = "poll"  # the name under which a poller keeps how it fares; see `PollingChangeSource.poll_state`
+
 
 def state(store: Queries, source: str, name: str, default: Any = None) -> Any:
     text = store.value("SELECT value FROM source_state WHERE source = ? AND name = ?", source, name)

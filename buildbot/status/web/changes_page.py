@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from buildbot.model import Change, ChangeID, Property, Verdict
 from buildbot.status.web import urls
 from buildbot.status.web.asked import Asked, whole
 from buildbot.status.web.pages import Master, NotFound, Page, View
-from buildbot.store import changes, pages, properties, schedulers
+from buildbot.store import changes, pages, properties, schedulers, sources
 
 PAGE = 50
 MOST_FILES = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A poller that cannot poll: nothing would arrive, and nothing on the pages would say why."""
+
+    source: str
+    failures: int
+    error: str
+    succeeded_at: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +31,7 @@ class ChangesView(View):
     older: str
     newest: str
     sources: tuple[str, ...]
+    troubles: tuple[Trouble, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +70,21 @@ def newest_changes(asked: Asked, master: Master) -> View:
         older=urls.with_query("/changes", older) if len(found) > limit else "",
         newest=urls.with_query("/changes", kept) if before is not None else "",
         sources=tuple(_describe(source) for source in master.config.change_sources),
+        troubles=tuple(_troubles(master)),
     )
+
+
+def _troubles(master: Master) -> Iterator[Trouble]:
+    for source in master.config.change_sources:
+        name = str(getattr(source, "name", ""))
+        state = sources.state(master.store, name, sources.POLL_STATE, {})
+        if state.get("error"):
+            yield Trouble(
+                source=name,
+                failures=state.get("failures", 1),
+                error=state["error"],
+                succeeded_at=state.get("succeeded_at"),
+            )
 
 
 def _describe(source: object) -> str:

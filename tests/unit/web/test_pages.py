@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 from buildbot.model import EventKind, NewChange, Property, Result, Verdict
 from buildbot.store import (
     actions,
@@ -14,6 +17,7 @@ from buildbot.store import (
     requests,
     schedulers,
     slaves,
+    sources,
     sourcestamps,
     steps,
 )
@@ -264,6 +268,19 @@ class ChangesTests(PageCase):
         self.assertIn("own filter failed ZeroDivisionError: x", answer.words)
         self.assertIn("src/&lt;a&gt;.c", answer.words)
         self.assertIn("/builders/linux/builds/1", links_in(answer.text))
+
+    def test_a_poller_that_fails_is_shown_until_it_succeeds(self) -> None:
+        self.config = replace(self.config, change_sources=(SimpleNamespace(name="git://x/<y>"),))
+        state = {"failures": 3, "error": "git ls-remote failed: <no> access", "succeeded_at": NOW - 7200}
+        self.store.transact(sources.set_state, "git://x/<y>", sources.POLL_STATE, state)
+        words = self.visit("/changes").words
+        self.assertIn("git://x/&lt;y&gt;: the last 3 polls failed; the last good one was 2 h ago", words)
+        self.assertIn("git ls-remote failed: &lt;no&gt; access", words)
+        self.store.transact(sources.set_state, "git://x/<y>", sources.POLL_STATE, {"failures": 0, "error": None})
+        self.assertNotIn("polls failed", self.visit("/changes").words)
+
+    def test_the_first_change_finds_a_place_on_an_open_page(self) -> None:
+        self.assertIn('data-live="changes"', self.visit("/changes").text)
 
     def test_unjudged_change_says_so(self) -> None:
         self.assertIn("No scheduler has looked at it", self.visit(f"/changes/{self.change()}").words)
