@@ -276,6 +276,8 @@ class ChangesTests(PageCase):
         words = self.visit("/changes").words
         self.assertIn("git://x/&lt;y&gt;: the last 3 polls failed; the last good one was 2 h ago", words)
         self.assertIn("git ls-remote failed: &lt;no&gt; access", words)
+        self.store.transact(sources.set_state, "git://x/<y>", sources.POLL_STATE, {"failures": 1, "error": "no"})
+        self.assertIn("the last poll failed, none has succeeded yet. no", self.visit("/changes").words)
         self.store.transact(sources.set_state, "git://x/<y>", sources.POLL_STATE, {"failures": 0, "error": None})
         self.assertNotIn("polls failed", self.visit("/changes").words)
 
