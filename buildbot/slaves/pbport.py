@@ -107,10 +107,18 @@ class PBPorts:
         return Registration(there, username)
 
     async def ready(self) -> None:
-        """Wait until every port listens. Raises CannotListen; it is tried again every few seconds all the same."""
-        for port in list(self._ports.values()):
+        """Wait until every port listens. Raises CannotListen; it is tried again every few seconds all the same.
+
+        A port without users closes first: it may be the one in the way, as when `tcp:9989` becomes `ssl:9989`.
+        """
+        ports = list(self._ports.values())
+        closing = [port for port in ports if not port.users and port.listening is not None]
+        for port in (*closing, *(port for port in ports if port.users)):
             await port.settled()
-            if port.problem is not None:
+            if port in closing or port.problem is not None:
+                port.settle()
+                await port.settled()
+            if port.users and port.problem is not None:
                 raise CannotListen(f"cannot listen on {port.endpoint}: {port.problem}")
 
     def addresses(self, endpoint: str) -> tuple[IAddress, ...]:

@@ -342,6 +342,14 @@ class PortTests(PortCase):
         self.assertIn(str(number), str(caught.exception))
         await others.stop()
 
+    async def test_one_port_gives_way_to_another_of_the_same_number(self) -> None:
+        number = self.port_number()
+        self.registration.unregister()
+        moved = f"tcp:{number}:interface=0.0.0.0"
+        self.ports.register(moved, "bot1", "x", Echo)
+        await self.ports.ready()
+        self.assertEqual([each.port for each in self.ports.addresses(moved)], [number])
+
 
 class FewLinesTests(SynchronousTestCase):
     def test_a_flood_of_refusals_is_a_few_lines_and_a_count(self) -> None:
