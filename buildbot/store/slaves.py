@@ -84,8 +84,8 @@ def lost(store: Store, id: SlaveID, now: float, why: str) -> None:
 
 def none_connected(store: Store, now: float) -> None:
     """At the master's start: whoever was connected to the last process is not connected to this one."""
-    for slave in present(store):
-        lost(store, slave.id, now, "the master stopped")
+    for id in store.column("SELECT id FROM slaves WHERE connected_at IS NOT NULL"):
+        lost(store, id, now, "the master stopped")
 
 
 def heard(store: Store, id: SlaveID, now: float) -> None:

@@ -183,8 +183,11 @@ class TestSlaves(StoreCase):
                     store, slave, NOW, incarnation=None, version=None, details={}
                 )
             )
+        self.store.transact(slaves.sync, ["bob"], NOW)  # the other left the configuration while it was connected
         self.store.transact(slaves.none_connected, NOW + 1)
-        self.assertEqual([slave.connected_at for slave in slaves.present(self.store)], [None, None])
+        found = [slaves.get(self.store, slave) for slave in self.slaves.values()]
+        self.assertEqual([slave.connected_at for slave in found if slave], [None, None])
+        self.assertEqual(self.kinds().count(EventKind.SLAVE_LOST), 2)
 
     def test_the_configuration_comes_and_goes(self) -> None:
         self.store.transact(slaves.sync, ["al"], NOW)
