@@ -80,7 +80,7 @@ def of_build(store: Queries, build: BuildID) -> list[Step]:
 
 
 def end_open(store: Store, build: BuildID, result: Result, text: str, now: float) -> None:
-    """Close whatever a build that died left open: its steps, their commands and logs."""
+    """Close whatever a build left open at its end: its steps and their commands. Who writes a log closes it."""
     store.execute(
         "UPDATE steps SET complete_at = ?, result = ?, state_text = ? WHERE build_id = ? AND complete_at IS NULL",
         now,
