@@ -7,10 +7,10 @@ from collections.abc import Callable
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
 
-from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID
+from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, EventKind
 from buildbot.process.assigning import RunningBuilds
 from buildbot.process.progress import Progress
-from buildbot.store import Store, actions, builders, builds, buildsets, properties, requests, sourcestamps
+from buildbot.store import Store, actions, builders, builds, buildsets, events, properties, requests, sourcestamps
 
 
 class NoSuchBuild(LookupError):
@@ -81,4 +81,15 @@ class Control:
         assert request is not None
         buildsets.complete_if_done(store, request.buildset_id, self._now())
         actions.add(store, who=who, what="cancel request", subject=str(id), why=why, now=self._now())
+        return True
+
+    def retry_request(self, id: BuildRequestID, who: str, why: str) -> bool:
+        """Let a request that was parked after too many retries be tried again. False when it is not parked."""
+        return self._store.transact_durable(self._retry, id, who, why)
+
+    def _retry(self, store: Store, id: BuildRequestID, who: str, why: str) -> bool:
+        if not requests.unpark(store, id):
+            return False
+        events.add(store, self._now(), EventKind.REQUEST_REQUEUED, id, why=f"asked for by {who}")
+        actions.add(store, who=who, what="retry request", subject=str(id), why=why, now=self._now())
         return True

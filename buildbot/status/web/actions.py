@@ -72,19 +72,33 @@ def rebuild(asked: Asked, master: Master, user: User) -> Seen:
 
 def cancel_build(asked: Asked, master: Master, user: User) -> Seen:
     """Take one request out of this builder's queue."""
-    builder = find(asked, master)
-    id = BuildRequestID(whole(asked.filled("id"), "id"))
-    request = requests.get(master.store, id)
-    if request is None or request.builder_id != builder.id:
-        raise BadRequest(f"Request {id} does not wait for {builder.name}.")
+    builder, id = _request_of(asked, master)
     done = master.control.cancel_request(id, user.name, why(asked))
     said = "was cancelled" if done else "could not be cancelled: it was no longer waiting"
     return Redirect(urls.builder(builder.name), f"Request {id} {said}.")
 
 
+def retry_build(asked: Asked, master: Master, user: User) -> Seen:
+    """Try a request again that was parked after too many retries."""
+    builder, id = _request_of(asked, master)
+    done = master.control.retry_request(id, user.name, why(asked))
+    said = "is tried again" if done else "does not need it: it was not parked"
+    return Redirect(urls.builder(builder.name), f"Request {id} {said}.")
+
+
+def _request_of(asked: Asked, master: Master) -> tuple[Builder, BuildRequestID]:
+    builder = find(asked, master)
+    id = BuildRequestID(whole(asked.filled("id"), "id"))
+    request = requests.get(master.store, id)
+    if request is None or request.builder_id != builder.id:
+        raise BadRequest(f"Request {id} does not wait for {builder.name}.")
+    return builder, id
+
+
 ROUTES = (
     Action("/builders/{builder}/force", auth.FORCE, force_build, "builder.html"),
     Action("/builders/{builder}/cancelbuild", auth.CANCEL, cancel_build),
+    Action("/builders/{builder}/retrybuild", auth.REBUILD, retry_build),
     Action("/builders/{builder}/builds/{number}/stop", auth.STOP, stop_build),
     Action("/builders/{builder}/builds/{number}/rebuild", auth.REBUILD, rebuild),
 )

@@ -50,6 +50,7 @@ class BuilderView(View):
     newest: str
     forms: tuple[ForceForm, ...]
     may_cancel: bool
+    may_retry: bool
     may_force: bool
     mistake: str
 
@@ -95,6 +96,7 @@ def view_of(
         newest=urls.with_query(glanced.href, kept) if before is not None else "",
         forms=tuple(forms(master, builder, asked, scheduler, errors or {})),
         may_cancel=auth.might(master.config.www, asked.user, auth.CANCEL, builder.name),
+        may_retry=auth.might(master.config.www, asked.user, auth.REBUILD, builder.name),
         may_force=auth.might(master.config.www, asked.user, auth.FORCE, builder.name),
         mistake=mistake,
     )

@@ -65,6 +65,8 @@ class Control(Protocol):
 
     def cancel_request(self, id: BuildRequestID, who: str, why: str, /) -> bool: ...
 
+    def retry_request(self, id: BuildRequestID, who: str, why: str, /) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Master:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from buildbot.config.authz import ActionAuthz, UserPasswordAuth
@@ -12,7 +13,7 @@ from tests.unit.web.visitor import NOW, SiteCase, links_in
 
 USERS = UserPasswordAuth([("ada", "secret")])
 B = "/builders/a%2Fb%20%3Cx%3E"
-ADDRESSES = (f"{B}/force", f"{B}/cancelbuild", f"{B}/builds/1/stop", f"{B}/builds/1/rebuild")
+ADDRESSES = (f"{B}/force", f"{B}/cancelbuild", f"{B}/retrybuild", f"{B}/builds/1/stop", f"{B}/builds/1/rebuild")
 
 
 class ActionCase(SiteCase):
@@ -146,3 +147,21 @@ class DoingTests(ActionCase):
         self.post(f"{B}/builds/1/rebuild", token=self.token(), comments="again")
         done = [(action.who, action.what, action.why) for action in actions.newest(self.store)]
         self.assertEqual(done, [("ada", "rebuild", "again"), ("ada", "cancel request", "")])
+
+    def test_a_parked_request_is_tried_again_by_a_button(self) -> None:
+        for _ in range(requests.MOST_RETRIES + 1):
+            self.store.transact(requests.claim, self.request, NOW)
+            self.store.transact(requests.put_back, self.request, NOW, "the slave went away")
+        self.control = Control(self.store, SimpleNamespace(by_id={}), Progress(), lambda: NOW)  # type: ignore[arg-type]
+        self.site = self.make_site()
+        self.assertNotIn("Try again", self.visit(B).text)
+        self.log_in()
+        page = self.visit(B)
+        self.assertIn("Try again", page.text)
+        self.assertIn("the slave went away", page.text)
+        self.assertEqual(self.post(f"{B}/retrybuild", token=self.token(), id=str(self.request)).status, 303)
+        request = requests.get(self.store, self.request)
+        assert request is not None
+        self.assertIsNone(request.parked_reason)
+        self.assertEqual([action.what for action in actions.newest(self.store)], ["retry request"])
+        self.assertNotIn("Try again", self.visit(B).text)
