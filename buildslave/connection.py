@@ -179,6 +179,7 @@ class Connection(Service):
 
         def connection_lost(reason: Failure) -> None:
             session.connection_lost()
+            factory.clientConnectionLost(None, reason)  # a login that waits learns it at once, and why
             if not lost.called:
                 lost.callback(None)
 
@@ -238,6 +239,8 @@ class Connection(Service):
 def _sentence(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if type(error).__module__.startswith("OpenSSL.") and error.args and isinstance(error.args[0], list):
+        return "TLS: " + "; ".join(str(entry[-1]) for entry in error.args[0])  # entries: library, function, reason
     return str(error) or type(error).__name__
 
 

@@ -3,14 +3,18 @@
 import os
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import Clock, deferLater
-from twisted.logger import globalLogPublisher
+from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs, formatEvent, globalLogPublisher
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from twisted.spread import pb
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -36,6 +40,21 @@ class Nowhere:
         return Deferred() if self.hanging else fail(ConnectionRefusedError())
 
 
+@implementer(IStreamClientEndpoint)
+class Closing:
+    """Connects, and a moment later the connection ends before anybody could log in."""
+
+    def __init__(self, clock: Clock, reason: Exception) -> None:
+        self.clock = clock
+        self.reason = reason
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        broker = factory.buildProtocol(None)
+        broker.makeConnection(StringTransport())
+        self.clock.callLater(0.1, broker.connectionLost, Failure(self.reason))
+        return succeed(broker)
+
+
 class Owner:
     def __init__(self) -> None:
         self.gave_up_count = 0
@@ -44,7 +63,7 @@ class Owner:
         self.gave_up_count += 1
 
     def make_mind(self, session: object, heard: object) -> Any:
-        raise AssertionError("never connected")
+        return pb.Referenceable()
 
     def connected(self, session: object) -> None: ...
 
@@ -56,7 +75,7 @@ class BackOff(SynchronousTestCase):
         self.clock = Clock()
         self.owner = Owner()
 
-    def connect(self, endpoint: Nowhere, jitter: float = 1.0, retries: int | None = None) -> Connection:
+    def connect(self, endpoint: Any, jitter: float = 1.0, retries: int | None = None) -> Connection:
         made = Connection(
             clock=self.clock,
             endpoint=endpoint,
@@ -91,6 +110,15 @@ class BackOff(SynchronousTestCase):
         self.clock.pump([1] * 35)
         self.assertEqual(endpoint.attempts, [0, 31])
         made.stopService()
+
+    def test_a_connection_lost_before_the_login_is_told_at_once(self) -> None:
+        untrusted = SSL.Error([("SSL routines", "", "certificate verify failed")])
+        for reason, told in ((untrusted, "TLS: certificate verify failed"), (ConnectionLost("gone"), "gone")):
+            with capturedLogs() as events:
+                made = self.connect(Closing(self.clock, reason))
+                self.clock.advance(0.2)
+                made.stopService()
+            self.assertIn(told, " ".join(formatEvent(event) for event in events))
 
     def test_it_gives_up_for_good_only_if_told_so(self) -> None:
         endpoint = Nowhere(self.clock)
