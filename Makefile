@@ -30,7 +30,7 @@ demo: .venv/.stamp
 
 ifeq ($(strip $(TESTS)),)
 test: lint docs .venv-peer/.stamp
-	@contrib/debian-packages git:git openssl:openssl chromium:chromium chromedriver:chromium-driver || test -z "$$CI"
+	@contrib/debian-packages -r requirements/debian.txt || test -z "$$CI"
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 else
 test: .venv/.stamp
