@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from twisted.logger import Logger
+
 _SCRYPT_COST = 1 << 14
 _SCRYPT_BLOCK = 8
 _MOST_SCRYPT_MEMORY = 64 << 20
@@ -62,6 +64,8 @@ def parse_htpasswd(text: str) -> dict[str, str]:
 class PasswordFile:
     """An htpasswd file, read again whenever it changes."""
 
+    _log = Logger()
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read: tuple[int, int] | None = None
@@ -76,7 +80,9 @@ class PasswordFile:
                 self._users = parse_htpasswd(self._path.read_text())
                 self._read = seen
         except (OSError, UnicodeDecodeError) as error:
-            raise UnusablePassword(f"the password file cannot be read: {error}") from None
+            self._log.error("the password file {path} cannot be read: {error}", path=str(self._path), error=error)
+            said = "the password file cannot be read; the master's log says why"  # strangers need not see its path
+            raise UnusablePassword(said) from None
         return self._users.get(name)
 
 
