@@ -30,6 +30,7 @@ from buildbot.changes.text import clean, decoded_keeping_all
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error, warning
 from buildbot.model import NewChange
+from buildbot.process.credentials import without_password
 from buildbot.store import changes, sources
 from buildbot.store.store import Store
 
@@ -341,11 +342,6 @@ class GitPoller(PollingChangeSource):
             sources.forget(store, self.name, HEAD_PREFIX + key)
         past = [*gone.values(), *sources.state(store, self.name, PAST_STATE, [])]
         sources.set_state(store, self.name, PAST_STATE, list(dict.fromkeys(past))[:PAST_HEADS])
-
-
-def without_password(url: str) -> str:
-    """`https://user:password@host/` without the password."""
-    return re.sub(r"^(\w[\w+.-]*://[^/@:]*):[^/@]*@", r"\1@", url)
 
 
 def _key(ref: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from buildbot.config.errors import ConfigErrors
 from buildbot.model import NewChange, Result
 from buildbot.steps.shell import ShellCommand
-from buildbot.steps.source.git import Git, without_password
+from buildbot.steps.source.git import Git
 from tests.processes import Processes, free_port
 from tests.rig import Built, RigCase, Source
 from tests.tools import require_tool
@@ -694,13 +694,6 @@ class TestArguments(GitCase):
         self.assert_refused("filters is a list of strings", filters="blob:none")
         self.assert_refused("getDescription has no option 'mtach'", getDescription={"mtach": "v*"})
         self.assert_refused("retry is", retry=5)
-
-    def test_passwords_are_recognised_in_urls(self) -> None:
-        assert without_password("https://me:p@ss@host/x") == "https://me:XXXX@host/x"
-        assert without_password("https://:token@host/x") == "https://:XXXX@host/x"
-        assert without_password("https://me@host/x") == "https://me@host/x"
-        assert without_password("git@host:x") == "git@host:x"
-        assert without_password("https://host/a:b@c") == "https://host/a:b@c"
 
 
 class TestWithOtherSteps(GitCase):

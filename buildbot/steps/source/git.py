@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from buildbot.config.errors import error
 from buildbot.process.buildstep import BuildStepFailed
+from buildbot.process.credentials import with_password_masked
 from buildbot.process.remotecommand import RemoteShellCommand
 from buildbot.process.steplog import slug_of
 from buildbot.steps.source.base import Source
@@ -19,7 +20,6 @@ from buildbot.steps.source.base import Source
 _FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REVISION = re.compile(r"[A-Za-z0-9_][\w./+~^@{}#=,-]{0,254}")
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^/|/$|\.$|^$|^\.|^@$")
-_PASSWORD = re.compile(r"^([A-Za-z][\w+.-]*://[^/@:]*):([^/]+)@")
 _NOT_YET = ("sshPrivateKey", "sshHostKey", "sshKnownHosts", "auth_credentials", "git_credentials")
 _DESCRIBE = {"tags", "all", "always", "contains", "debug", "long", "exact-match", "first-parent", "dirty"}
 _DESCRIBE_VALUES = {"match", "exclude", "abbrev", "candidates", "dirty"}
@@ -360,10 +360,10 @@ class Git(Source):
 
     @property
     def _shown_url(self) -> str:
-        return without_password(self._url)
+        return with_password_masked(self._url)
 
     def _masked(self, url: str) -> Any:
-        shown = without_password(url)
+        shown = with_password_masked(url)
         return url if shown == url else ("obfuscated", url, shown)
 
     def _url_of(self, repository: str) -> str:
@@ -378,11 +378,6 @@ class Git(Source):
             self.fail(f"there is no URL for the repository {repository!r}")
         assert isinstance(url, str)
         return url
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    return _PASSWORD.sub(r"\1:XXXX@", url)
 
 
 def copied_from(workdir: str) -> str:

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot.changes.base import PollFailed, PollingChangeSource, SourceContext
-from buildbot.changes.gitpoller import GitPoller, without_password
+from buildbot.changes.gitpoller import GitPoller
 from buildbot.changes.gitrepository import _files
 from buildbot.config.errors import ConfigErrors, collecting
 from buildbot.model import ChangeID, NewChange
@@ -69,8 +69,6 @@ class ConfigurationTests(SynchronousTestCase):
         poller = GitPoller("https://bob:sekrit@example.org/r.git")
         self.assertNotIn("sekrit", poller.name + poller.describe() + poller.repository)
         self.assertEqual(poller.repository, "https://bob@example.org/r.git")
-        for url in ("git@example.org:r.git", "/srv/git:x@y", "ssh://git@h/r", "https://h/a:b@c"):
-            self.assertEqual(without_password(url), url)
 
 
 class DiffTests(SynchronousTestCase):
