@@ -147,9 +147,12 @@ class BuildMaster(service.MultiService):
 
     def _open_store(self) -> None:
         path = self.basedir / "state.sqlite"
-        Store.open(path).close()  # made and checked before anyone reads it
-        self.readers = ThreadedReaders(path, self._reactor)
-        self.store = Store.open(path, readers=self.readers)
+        self.readers = ThreadedReaders(path, self._reactor)  # opens the file only when it is asked
+        try:
+            self.store = Store.open(path, readers=self.readers)
+        except BaseException:
+            self.readers.close()
+            raise
         self.store.checkpoint_elsewhere()
         self.log_files = LogFiles(self.basedir / "logs")
         self._checkpoints = LoopingCall(self._checkpoint)

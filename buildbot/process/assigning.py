@@ -1,7 +1,8 @@
 """Which request is built next, where: the worker that turns pending requests and free slaves into running builds.
 
-`choose` is the decision: pure, over what the store and the sessions say now. `Assigning` carries it out: it claims
-the request and makes the build in one transaction, and starts it after the commit.
+`free_slaves` is the rule, a pure function of who is here and what runs. `Assigning` carries it out: it takes the next
+request, lets the user's own functions choose, claims the request and makes the build in one transaction, and starts it
+after the commit.
 """
 
 from __future__ import annotations
@@ -29,27 +30,19 @@ class Busy(NamedTuple):
     slave: str
 
 
-class Slot(NamedTuple):
-    """A slave that is connected, and how many builds it takes at once (None: no limit)."""
+def free_slaves(builder: BuilderConfig, here: Mapping[str, int | None], busy: Collection[Busy]) -> list[str]:
+    """The slaves on which this builder may start a build now: connected, with room, not building it already.
 
-    name: str
-    max_builds: int | None
-
-
-def free_slaves(
-    builder: BuilderConfig, slots: Mapping[str, Slot], busy: Collection[Busy], held: Collection[tuple[str, str]] = ()
-) -> list[str]:
-    """The slaves on which this builder may start a build now: connected, with room, not building it already."""
+    here: the connected slaves, each with how many builds it takes at once (None: no limit). busy: what runs.
+    """
     if builder.max_running is not None and sum(b.builder == builder.name for b in busy) >= builder.max_running:
         return []
     free = []
     for name in builder.slavenames:
-        slot = slots.get(name)
-        if slot is None or (builder.name, name) in held:
+        if name not in here:
             continue
-        here = [b for b in busy if b.slave == name]
-        full = slot.max_builds is not None and len(here) >= slot.max_builds
-        if not full and not any(b.builder == builder.name for b in here):
+        most, builds_there = here[name], [b.builder for b in busy if b.slave == name]
+        if (most is None or len(builds_there) < most) and builder.name not in builds_there:
             free.append(name)
     return free
 
@@ -125,8 +118,8 @@ class Assigning:
         """Start one build of this builder, if it has a request and a slave."""
         sessions = self._sessions()
         slaves = {slave.name: slave for slave in self._config().slaves}
-        slots = {name: Slot(name, slaves[name].max_builds) for name in sessions if name in slaves}
-        free = free_slaves(config, slots, self._running.busy())
+        here = {name: slaves[name].max_builds for name in sessions if name in slaves}
+        free = free_slaves(config, here, self._running.busy())
         if not free:
             return False
         request = await self._next_request(store, config)

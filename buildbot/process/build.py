@@ -28,7 +28,6 @@ from buildbot.process.results import (
     SUCCESS,
     WARNINGS,
     computeResultAndTermination,
-    worst_status,
 )
 from buildbot.process.slaveport import SlaveSession
 from buildbot.process.sourcestamp import SourceStampView
@@ -142,19 +141,19 @@ class Build:
                 texts.append((outcome, str(step.name)))
             result, stops = computeResultAndTermination(step, outcome, result)
             halted = halted or stops
-        if result == SKIPPED and self.executedSteps and not self.stopped:
-            result = SUCCESS if any(step.results == SUCCESS for step in self.executedSteps) else SKIPPED
-        elif not self.executedSteps and not self.stopped and not self._lost:
-            result = SUCCESS
-        if self._lost:
-            return (CANCELLED if self.stopped else RETRY), f"retry: {self._lost}"
         if self.stopped:
-            return worst_status(result, CANCELLED), f"cancelled: {self.stop_reason}"
+            return CANCELLED, f"cancelled: {self.stop_reason}"
+        if self._lost:
+            return RETRY, f"retry: {self._lost}"
+        if not self.executedSteps:
+            result = SUCCESS  # a factory without steps has nothing that could fail
         return result, _text_of(result, texts)
 
     async def _runs_always(self, step: BuildStep) -> bool:
         try:
             return bool(await render(step.alwaysRun, self))
+        except CancelledError:
+            raise
         except Exception:
             return True  # its own attempt to render it shows what is wrong
 

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from buildbot.model import CommandID
-from buildbot.process.results import EXCEPTION, FAILURE, RETRY, SUCCESS
+from buildbot.process.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
 from buildbot.process.slaveport import CommandRefused, SlaveLost, SlaveSession
 from buildbot.process.steplog import StepLog
 from buildbot.store import commands
@@ -118,7 +118,8 @@ class RemoteCommand:
         self.delayedLogs[logfileName] = (activateCallBack, closeWhenFinished)
 
     def didFail(self) -> bool:
-        return self.results() not in (SUCCESS,)
+        """Whether it came to anything worse than warnings."""
+        return self.results() not in (SUCCESS, WARNINGS)
 
     def results(self) -> int:
         """What the exit code means: see decodeRC. RETRY when the slave was lost."""

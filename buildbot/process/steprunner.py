@@ -28,6 +28,8 @@ async def run_step(step: BuildStep, number: int) -> int:
     if needs_rendering(step.name):
         try:
             step.name = await render(step.name, build)
+        except CancelledError:
+            raise
         except Exception as bug:
             step.name, wrong_name = type(step).name if isinstance(type(step).name, str) else "step", bug
     step.name = build.unique_step_name(str(step.name))

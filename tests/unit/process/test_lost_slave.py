@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from buildbot.model import EventKind, Result
-from buildbot.process.assigning import Busy, Slot, free_slaves
+from buildbot.process.assigning import Busy, free_slaves
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
 from buildbot.process.remotecommand import RemoteCommand
@@ -143,6 +143,7 @@ class TestLostSlaves(LostCase):
         self.rig.cut()
         built = await self.rig.built(request)
         assert built.result is Result.CANCELLED
+        assert built.row.state_text == "cancelled: stopped by tester: enough"
         assert built.request.result is Result.CANCELLED
 
     async def test_a_step_that_hides_the_loss_does_not_hide_it_from_the_build(self) -> None:
@@ -255,8 +256,8 @@ class TestAssigning(LostCase):
             self.rig.add_builder("b", BuildFactory(), ["one", "two", "away"], max_running=max_running)
             builder = self.rig.config.builder("b")
             assert builder is not None
-            slots = {name: Slot(name, max_builds) for name in ("one", "two", "stranger")}
-            return free_slaves(builder, slots, busy)
+            here = dict.fromkeys(("one", "two", "stranger"), max_builds)
+            return free_slaves(builder, here, busy)
 
         assert free() == ["one", "two"]
         assert free(Busy("b", "one")) == ["two"]
