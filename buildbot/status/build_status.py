@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from buildbot.model import Build, BuilderID, Change, Log, SourceStamp, Step
+from buildbot.model import Build, BuilderID, Log, SourceStamp, Step
+from buildbot.process.userchange import UserChange
 from buildbot.status.build_report import build_url
 from buildbot.status.mail_text import Site
 from buildbot.store import builders, builds, changes, logs, properties, sourcestamps, steps
@@ -231,29 +232,8 @@ class LogStatus:
         return f"{self._step.path()}/logs/{quote(self._row.slug, safe='')}"
 
 
-class ChangeStatus:
-    """A change with the attributes that Buildbot's Change has."""
-
-    def __init__(self, row: Change, files: list[str]) -> None:
-        self.number = int(row.id)
-        self.who = row.author
-        self.files = files
-        self.comments = row.comments
-        self.revision = row.revision
-        self.branch = row.branch
-        self.category = row.category
-        self.repository = row.repository
-        self.project = row.project
-        self.codebase = row.codebase
-        self.revlink = row.revlink
-        self.when = row.committed_at if row.committed_at is not None else row.arrived_at
-
-    def getShortAuthor(self) -> str:
-        return self.who
-
-    def asText(self) -> str:
-        lines = [f"{self.who}: {self.revision or 'no revision'}", *(f"  {name}" for name in self.files), self.comments]
-        return "\n".join(lines) + "\n"
+class ChangeStatus(UserChange):
+    """A change as the rest of users' code knows it, with its page."""
 
     def path(self) -> str:
         return f"changes/{self.number}"

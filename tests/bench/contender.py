@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+
+from tests.processes import Process, Processes, free_port, port_answers, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 TICK = os.sysconf("SC_CLK_TCK")
@@ -46,17 +47,6 @@ c['collapseRequests'] = False
 LINE = "x" * 79
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 class Contender:
     """One master with its slaves below `where`. `ours` says which."""
 
@@ -68,7 +58,8 @@ class Contender:
         self.slaves = slaves
         self.builders = builders
         self.lines = lines
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes = Processes(where / "output")
+        self.master: Process
         self.started_in = 0.0
         self._changes = 0
 
@@ -82,7 +73,6 @@ class Contender:
         return self.where / "master" / "state.sqlite"
 
     def make(self, config: str = CFG) -> None:
-        self.where.mkdir(parents=True)
         self._run("buildbot", "create-master", "master")
         text = config.format(
             slaves=self.slaves, builders=self.builders, pb=self.port, where=self.where, line=LINE, lines=self.lines
@@ -90,14 +80,15 @@ class Contender:
         (self.where / "master" / "master.cfg").write_text(text)
 
     def _run(self, program: str, *words: str) -> None:
-        done = subprocess.run([str(self.bin / program), *words], cwd=self.where, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"{program} {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+        self.processes.run([self.bin / program, *words], cwd=self.where)
+
+    def _spawn(self, program: str, name: str) -> Process:
+        return self.processes.start([self.bin / program, "start", "--nodaemon", name], name=name, cwd=self.where)
 
     def start(self) -> None:
         begun = time.monotonic()
-        self._spawn("buildbot", "start", "--nodaemon", "master")
-        self.wait(lambda: listens(self.port), "the master")
+        self.master = self._spawn("buildbot", "master")
+        self.wait(lambda: port_answers(self.port), "the master")
         self.started_in = time.monotonic() - begun
 
     def start_slaves(self) -> None:
@@ -105,7 +96,7 @@ class Contender:
         for number in range(self.slaves):
             name = f"w{number}"
             self._run(program, make, name, f"127.0.0.1:{self.port}", name, "pw")
-            self._spawn(program, "start", "--nodaemon", name)
+            self._spawn(program, name)
         self.wait(lambda: self.connected() >= self.slaves, "slaves")
 
     def connected(self) -> int:
@@ -120,64 +111,38 @@ class Contender:
         return self.ask(f"SELECT count(*) FROM builds WHERE {'result' if self.ours else 'results'} = 0")
 
     def ask(self, question: str) -> int:
-        import sqlite3
-
-        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)
-        try:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)) as connection:
             return int(connection.execute(question).fetchone()[0])
-        finally:
-            connection.close()
-
-    def _spawn(self, program: str, *words: str) -> None:
-        with open(self.where / f"{len(self.processes)}.out", "wb") as output:
-            self.processes.append(
-                subprocess.Popen(
-                    [str(self.bin / program), *words],
-                    cwd=self.where,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-            )
 
     def send(self, branch: str, revisions: list[str], pause: float = 0) -> dict[str, float]:
         """Bring changes; {revision: time of the acknowledgement}."""
         words = ["-m", "tests.bench.send", str(self.port), branch, str(pause), *revisions]
-        done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True)
-        return {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
+        said = self.processes.run([sys.executable, *words], cwd=ROOT, timeout=300)
+        return {line.split()[0]: float(line.split()[1]) for line in said.splitlines()}
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float = 300) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if self.processes[0].poll() is not None:
-                raise RuntimeError((self.where / "0.out").read_text(errors="replace")[-4000:])
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.where}: {what}: not within {seconds:.0f} s")
-            time.sleep(0.05)
+        """Until it is so. A master that ended meanwhile is told at once, with its last words."""
+
+        def so() -> bool:
+            assert self.master.running, self.master.output()[-4000:]
+            return condition()
+
+        wait_until(so, seconds, what)
 
     def cpu(self) -> float:
         """CPU seconds of the master so far."""
-        fields = Path(f"/proc/{self.processes[0].pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{self.master.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
     def memory(self, which: str = "VmHWM") -> float:
         """Resident MiB of the master: its peak, or VmRSS for now."""
-        for line in Path(f"/proc/{self.processes[0].pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{self.master.pid}/status").read_text().splitlines():
             if line.startswith(which + ":"):
                 return int(line.split()[1]) / 1024
         return 0.0
 
     def forget_peak(self) -> None:
-        Path(f"/proc/{self.processes[0].pid}/clear_refs").write_text("5")
+        Path(f"/proc/{self.master.pid}/clear_refs").write_text("5")
 
     def stop(self) -> None:
-        for process in self.processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        self.processes.stop_all()

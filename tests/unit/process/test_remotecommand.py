@@ -16,7 +16,8 @@ class ResultTests(SynchronousTestCase):
         return command
 
     def test_exit_codes_are_decoded(self) -> None:
-        for rc, result, failed in ((0, SUCCESS, False), (3, WARNINGS, False), (1, FAILURE, True), (None, FAILURE, True)):
+        table = ((0, SUCCESS, False), (3, WARNINGS, False), (1, FAILURE, True), (None, FAILURE, True))
+        for rc, result, failed in table:
             self.assertEqual((self.command(rc).results(), self.command(rc).didFail()), (result, failed), rc)
 
     def test_an_error_of_the_slave_is_no_exit_code(self) -> None:
