@@ -106,8 +106,8 @@ class Assigning:
         if prioritize is None or not builders:
             return builders
         try:
-            ordered: list[BuilderConfig] = list(await _answer(prioritize(None, list(builders))))
-            return ordered
+            ordered = await _answer(prioritize(None, list(builders)))
+            return [builder for builder in ordered if builder in builders]
         except CancelledError:
             raise
         except Exception:
@@ -158,7 +158,7 @@ class Assigning:
 
         def over(value: Any) -> None:
             self._running.by_id.pop(build.id, None)
-            if value is not None and not isinstance(value, int) and not value.check(CancelledError):
+            if value is not None and not value.check(CancelledError):
                 self._log.failure("{build} could not be finished", value, build=build)
 
         ensureDeferred(build.run()).addBoth(over)  # type: ignore[unused-awaitable]  # ends in the store
@@ -188,7 +188,7 @@ class Assigning:
                     if await _answer(config.canStartBuild(config, sessions[name], request)):
                         allowed.append(name)
                 free = allowed
-            choose = config.choose_slave()
+            choose = config.choose_slave() or self._config().other.get("select_next_worker")
             if choose is None:
                 return self._pick(free) if free else None
             chosen = await _answer(choose(config, [sessions[name] for name in free], request))

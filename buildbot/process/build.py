@@ -87,6 +87,7 @@ class Build:
         self.results = SUCCESS
         self.stopped = False
         self.stop_reason = ""
+        self._stop_result = CANCELLED
         self.env: dict[str, Any] = {}
         self.executedSteps: list[BuildStep] = []
         self.currentStep: BuildStep | None = None
@@ -97,14 +98,13 @@ class Build:
         self._lost = ""
         self._counts = True
         self._details = dict(session.details)
-        self.finished: Deferred[int] = Deferred()
 
     def __repr__(self) -> str:
         return f"<Build {self.builder_name}/{self.number}>"
 
     # -- running
 
-    async def run(self) -> int:
+    async def run(self) -> None:
         """Run every step and write down the end. Raises nothing but what the store raises."""
         try:
             result, text = await self._run_steps()
@@ -117,12 +117,12 @@ class Build:
         self.store.transact(self._finish, result, text)
         self.moved()
         self._log.info("{build} finished: {text}", build=self, text=text)
-        self.finished.callback(result)
-        return result
 
     async def _run_steps(self) -> tuple[int, str]:
         self.sources = _sources_of(self.store, self.id)
-        self._set_up_properties()
+        await self._set_up_properties()
+        if not await self._is_wanted():
+            return SKIPPED, "skipped: do_build_if says no"
         self.env = dict(await render(self.config.env, self)) if self.config.env else {}
         self._waiting = list(self.config.factory.new_steps())
         result, halted, texts = SKIPPED, False, []
@@ -142,12 +142,16 @@ class Build:
             result, stops = computeResultAndTermination(step, outcome, result)
             halted = halted or stops
         if self.stopped:
-            return CANCELLED, f"cancelled: {self.stop_reason}"
+            return self._stop_result, f"{Result(self._stop_result).name.lower()}: {self.stop_reason}"
         if self._lost:
             return RETRY, f"retry: {self._lost}"
         if not self.executedSteps:
             result = SUCCESS  # a factory without steps has nothing that could fail
         return result, _text_of(result, texts)
+
+    async def _is_wanted(self) -> bool:
+        wanted = self.config.do_build_if
+        return wanted is None or bool(await render(wanted(self), self))  # it may answer with a Deferred
 
     async def _runs_always(self, step: BuildStep) -> bool:
         try:
@@ -191,27 +195,39 @@ class Build:
         self.session = None
 
     async def stopBuild(self, reason: str = "<no reason given>", results: int = CANCELLED) -> None:
-        """Stop: the running step is interrupted, and none begins but those with alwaysRun; a second stop ends that."""
+        """Stop: the running step is interrupted, and none begins but those with alwaysRun; a second stop ends that.
+
+        results: what the build has come to then.
+        """
         if not self.stopped:
-            self.stopped, self.stop_reason = True, reason
+            self.stopped, self.stop_reason, self._stop_result = True, reason, results
         if self.currentStep is not None:
             await maybeDeferred(self.currentStep.interrupt, reason)
 
     # -- properties
 
-    def _set_up_properties(self) -> None:
+    async def _set_up_properties(self) -> None:
         mine = self.properties
-        mine.update(self.slave_config.defaultProperties, "Worker default")
-        mine.update(self.config.defaultProperties, "Builder default")
-        mine.update(self.services.properties, "master.cfg")
+        for given, source in (
+            (self.slave_config.defaultProperties, "Worker default"),
+            (self.config.defaultProperties, "Builder default"),
+            (self.services.properties, "master.cfg"),
+        ):
+            mine.update(await render(given, self), source)
         for stamp in self.sources:
             for change in stamp.changes:
                 mine.updateFromProperties(change.properties)
         for request in self.requests:
-            for given in properties.of(self.store, "buildset", request.buildset_id):
-                mine.setProperty(given.name, given.value, given.source)
-        mine.update(self.config.properties, "Builder")
-        mine.update(self.slave_config.properties, "BuildSlave")
+            for asked in properties.of(self.store, "buildset", request.buildset_id):
+                mine.setProperty(asked.name, asked.value, asked.source)
+        self._set_standard_properties()
+        builders, slaves = await render((self.config.properties, self.slave_config.properties), self)
+        mine.update(builders, "Builder")
+        mine.update(slaves, "BuildSlave")
+        self._set_standard_properties()  # nobody else's business, whatever was given
+        self.store_properties()
+
+    def _set_standard_properties(self) -> None:
         for name, value in (
             ("buildername", self.builder_name),
             ("buildnumber", self.number),
@@ -219,11 +235,7 @@ class Build:
             ("slavename", self.slavename),
             ("workername", self.slavename),
         ):
-            mine.setProperty(name, value, "Build")
-        self._set_source_properties()
-        self.store_properties()
-
-    def _set_source_properties(self) -> None:
+            self.properties.setProperty(name, value, "Build")
         authors = sorted({change.who for stamp in self.sources for change in stamp.changes})
         if authors:
             self.properties.setProperty("owners", authors, "Build")
