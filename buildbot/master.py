@@ -275,6 +275,8 @@ class BuildMaster(service.MultiService):
         await self._sync_sources(config)
         await self.receivers.sync(config.status)
         self._generation += 1
+        for warning in config.warnings:
+            self._log.warn("{warning}", warning=str(warning))
         self.bell.ring()
 
     def _sync_rows(self, store: Store, config: Config) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from buildbot.config.arguments import configurable, known_arguments
-from buildbot.config.errors import did_you_mean, error, is_broken, is_text, report
+from buildbot.config.errors import did_you_mean, error, is_broken, is_text, report, without_effect
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]")
 
@@ -77,6 +77,9 @@ class BuilderConfig:
         self.do_build_if = do_build_if
         self.max_running = max_running
         self._check()
+        for argument in ("locks", "mergeRequests", "collapseRequests", "description_format", "project"):
+            if getattr(self, argument):
+                without_effect(f"{argument}= of builder {name!r}")
 
     @property
     def workernames(self) -> tuple[str, ...]:

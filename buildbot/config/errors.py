@@ -157,7 +157,14 @@ def warning(message: str, hint: str | None = None) -> None:
     collected = _loading.get()
     if collected is not None:
         place = collected.place_in(sys._getframe(1))
-        collected.warnings.append(Problem(message, place.file if place else None, place.line if place else None, hint))
+        problem = Problem(message, place.file if place else None, place.line if place else None, hint)
+        if problem not in collected.warnings:
+            collected.warnings.append(problem)
+
+
+def without_effect(what: str) -> None:
+    """Say that something is accepted, because configurations have it, but that nothing acts on it yet."""
+    warning(f"{what} has no effect in this version")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from buildbot.config.errors import did_you_mean, error, warning
+from buildbot.config.errors import did_you_mean, error, without_effect
 from buildbot.config.ports import BadPort, endpoint_string
 
 
@@ -84,7 +84,6 @@ KEYS: Mapping[str, Kind] = {
     "secretsProviders": LIST,
     "configurators": LIST,
     "buildbotNetUsageData": ANYTHING,
-    "max_running": COUNT_OR_NO,
 }
 
 # spellings of other eras: {old: present}
@@ -106,13 +105,31 @@ GONE: Mapping[str, str] = {
 
 # accepted because configurations have them, but nothing here acts on them yet
 WITHOUT_EFFECT = (
-    "manhole",
+    "mergeRequests",
+    "collapseRequests",
+    "codebases",
+    "projects",
+    "mq",
+    "caches",
+    "buildCacheSize",
+    "changeCacheSize",
+    "autoBuildCacheRatio",
+    "changeHorizon",
+    "buildHorizon",
+    "eventHorizon",
+    "logHorizon",
+    "logCompressionLimit",
+    "logCompressionMethod",
+    "logMaxSize",
+    "logMaxTailSize",
     "debugPassword",
-    "machines",
-    "user_managers",
+    "manhole",
     "metrics",
-    "configurators",
+    "user_managers",
+    "revlink",
+    "machines",
     "secretsProviders",
+    "configurators",
 )
 
 
@@ -130,7 +147,7 @@ def read_keys(given: Mapping[Any, Any], at: Callable[[str], None]) -> dict[str, 
     for key in WITHOUT_EFFECT:
         if values.get(key):
             at(key)
-            warning(f"c[{key!r}] has no effect in this version")
+            without_effect(f"c[{key!r}]")
     return values
 
 

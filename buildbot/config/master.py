@@ -26,7 +26,7 @@ _OTHER = (
     "mergeRequests collapseRequests prioritizeBuilders select_next_worker codebaseGenerator codebases projects db "
     "db_url mq caches buildCacheSize changeCacheSize changeHorizon buildHorizon eventHorizon logHorizon "
     "logCompressionLimit logCompressionMethod logMaxSize logMaxTailSize logEncoding debugPassword manhole metrics "
-    "user_managers revlink machines secretsProviders configurators max_running"
+    "user_managers revlink machines secretsProviders configurators"
 )
 OTHER_KEYS = tuple(_OTHER.split())
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildbot.config.arguments import configurable
-from buildbot.config.errors import error, is_text
+from buildbot.config.errors import error, is_text, without_effect
 
+KEEPALIVE_SECONDS = 3600.0  # the default of other masters; ours asks a silent slave after 30 s, whatever is given
 RESERVED_NAMES = frozenset({"debug", "change", "status", "statusClient"})
 _NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f]+")
 
@@ -32,7 +33,7 @@ class BuildSlave:
         missing_timeout: float | None = 3600,
         properties: Mapping[str, Any] | None = None,
         locks: Sequence[Any] | None = None,
-        keepalive_interval: float | None = 3600,
+        keepalive_interval: float | None = KEEPALIVE_SECONDS,
         defaultProperties: Mapping[str, Any] | None = None,
         machine_name: str | None = None,
     ) -> None:
@@ -47,6 +48,11 @@ class BuildSlave:
         self.keepalive_interval = keepalive_interval
         self.machine_name = machine_name
         self._check()
+        for argument in ("notify_on_missing", "locks", "machine_name"):
+            if getattr(self, argument):
+                without_effect(f"{argument}= of slave {name!r}")
+        if keepalive_interval not in (None, KEEPALIVE_SECONDS):
+            without_effect(f"keepalive_interval= of slave {name!r}")
 
     @property
     def slavename(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
-from buildbot.config.errors import did_you_mean, error, remember_place
+from buildbot.config.errors import did_you_mean, error, remember_place, without_effect
 from buildbot.model import StepID
 from buildbot.process.factory import Recreatable
 from buildbot.process.observers import (
@@ -152,6 +152,8 @@ class BuildStep(Recreatable):
         return sorted(names)
 
     def _check_arguments(self) -> None:
+        if self.locks:
+            without_effect(f"locks= of {type(self).__name__}")
         name = self.name
         if not hasattr(type(name), "getRenderingFor") and (not isinstance(name, str) or not name):
             error(f"{type(self).__name__}: name is a string, not {name!r}")
