@@ -23,10 +23,10 @@ from buildbot.process.properties import Properties, needs_rendering, render
 from buildbot.process.results import (
     CANCELLED,
     EXCEPTION,
+    FAILURE,
     RETRY,
     SKIPPED,
     SUCCESS,
-    WARNINGS,
     computeResultAndTermination,
 )
 from buildbot.process.slaveport import SlaveSession
@@ -137,8 +137,7 @@ class Build:
             outcome = await run_step(step, len(self.executedSteps))
             self.executedSteps.append(step)
             self.currentStep = None
-            if outcome not in (SUCCESS, SKIPPED):
-                texts.append((outcome, str(step.name)))
+            texts += _words_of(step, outcome)
             result, stops = computeResultAndTermination(step, outcome, result)
             halted = halted or stops
         if self.stopped:
@@ -344,9 +343,18 @@ def _sources_of(store: Any, build: BuildID) -> list[SourceStampView]:
     ]
 
 
-def _text_of(result: int, texts: list[tuple[int, str]]) -> str:
-    if result in (SUCCESS, SKIPPED):
-        return "build successful" if result == SUCCESS else "nothing to do"
-    names = " ".join(name for outcome, name in texts)
-    word = "warnings" if result == WARNINGS else Result(result).name.lower()
-    return f"{'failed' if word == 'failure' else word} {names}".strip()
+def _words_of(step: BuildStep, outcome: int) -> list[str]:
+    """What a step adds to the text of its build: what it wants to say there, or its name if it did not go well."""
+    try:
+        said = step.getBuildResultSummary().get("build")
+    except Exception:
+        said = None  # logged when the step's own text was made of the same summary
+    if said:
+        return [str(said)]
+    quiet = outcome in (SUCCESS, SKIPPED) or step.updateBuildSummaryPolicy is not None
+    return [] if quiet else [str(step.name)]
+
+
+def _text_of(result: int, words: list[str]) -> str:
+    first = {SUCCESS: "build successful", SKIPPED: "nothing to do", FAILURE: "failed"}
+    return " ".join([first.get(result) or Result(result).name.lower(), *words])

@@ -10,7 +10,7 @@ from buildbot.model import Result
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
 from buildbot.process.properties import Interpolate, renderer
-from buildbot.process.results import RETRY, SUCCESS
+from buildbot.process.results import FAILURE, RETRY, SUCCESS
 from tests.rig import RigCase, Source
 
 
@@ -74,3 +74,33 @@ class TestBuilderSettings(RigCase):
 
     async def test_a_factory_without_steps_succeeds(self) -> None:
         assert (await self.run_steps()).result is Result.SUCCESS
+
+    async def test_the_builds_text_is_made_of_what_its_steps_say(self) -> None:
+        class Says(BuildStep):
+            def __init__(self, text: str | None = None, result: int = SUCCESS, **kwargs: Any) -> None:
+                self.text, self.result = text, result
+                super().__init__(haltOnFailure=False, **kwargs)
+
+            async def run(self) -> int:
+                return self.result
+
+            def getResultSummary(self) -> dict[str, str]:
+                return {"step": "did it"} | ({} if self.text is None else {"build": self.text})
+
+        class Raises(Says):
+            def getBuildResultSummary(self) -> dict[str, str]:
+                raise KeyError("build")
+
+        table: tuple[tuple[list[BuildStep], str], ...] = (
+            ([Says()], "build successful"),
+            ([Says("12 tests")], "build successful 12 tests"),
+            ([Says(name="a", result=FAILURE), Says(name="b", result=FAILURE)], "failed a b"),
+            ([Says("3 of 12 tests", result=FAILURE), Says(name="b", result=FAILURE)], "failed 3 of 12 tests b"),
+            ([Says(updateBuildSummaryPolicy=True)], "build successful did it"),
+            ([Says("12 tests", updateBuildSummaryPolicy=False)], "build successful"),
+            ([Says(name="a", result=FAILURE, updateBuildSummaryPolicy=[SUCCESS])], "failed"),
+            ([Raises(name="a", result=FAILURE)], "failed a"),
+            ([Says(doStepIf=False)], "nothing to do"),
+        )
+        for given, text in table:
+            assert (await self.run_steps(*given)).row.state_text == text
