@@ -197,6 +197,8 @@ class Build(NamedTuple):
     state_text: str
     reason: str
     attempt: int
+    stop_reason: str | None = None
+    stop_result: Result | None = None
 
 
 class Step(NamedTuple):
@@ -245,6 +247,7 @@ class Log(NamedTuple):
     finished_at: float | None
     removed_at: float | None
     removed_by: str | None
+    packed_as: str | None = None
 
 
 class Property(NamedTuple):

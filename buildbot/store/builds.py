@@ -17,7 +17,8 @@ from buildbot.store import builders, buildsets, events, requests
 from buildbot.store.store import Queries, Store
 
 COLUMNS = (
-    "b.id, b.builder_id, b.number, b.slave_id, b.started_at, b.complete_at, b.result, b.state_text, b.reason, b.attempt"
+    "b.id, b.builder_id, b.number, b.slave_id, b.started_at, b.complete_at, b.result, b.state_text, b.reason, "
+    "b.attempt, b.stop_reason, b.stop_result"
 )
 
 
@@ -32,6 +33,8 @@ def row(
     state_text: str,
     reason: str,
     attempt: int,
+    stop_reason: str | None,
+    stop_result: int | None,
 ) -> Build:
     return Build(
         BuildID(id),
@@ -44,6 +47,8 @@ def row(
         state_text,
         reason,
         attempt,
+        stop_reason,
+        None if stop_result is None else Result(stop_result),
     )
 
 

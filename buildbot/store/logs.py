@@ -7,7 +7,7 @@ from buildbot.store.store import Queries, Store
 
 COLUMNS = (
     "l.id, l.step_id, l.name, l.slug, l.kind, l.path, l.size, l.lines, l.created_at, l.finished_at, "
-    "l.removed_at, l.removed_by"
+    "l.removed_at, l.removed_by, l.packed_as"
 )
 
 

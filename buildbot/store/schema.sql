@@ -20,6 +20,7 @@ CREATE TABLE changes (                  -- what somebody did to the source
 ) STRICT;
 CREATE INDEX changes_identity ON changes (revision, branch, repository);
 CREATE INDEX changes_branch ON changes (branch, id);
+CREATE INDEX changes_arrived ON changes (arrived_at);
 
 CREATE TABLE change_files (             -- the files of each change
     change_id INTEGER NOT NULL REFERENCES changes ON DELETE CASCADE,  -- the change
@@ -99,6 +100,8 @@ CREATE TABLE buildsets (                -- what was asked for together
     parent_relationship TEXT            -- what it is to that build, in words; NULL: it has no parent
 ) STRICT;
 CREATE INDEX buildsets_open ON buildsets (id) WHERE complete_at IS NULL;
+CREATE INDEX buildsets_scheduler ON buildsets (scheduler, id) WHERE scheduler IS NOT NULL;
+CREATE INDEX buildsets_external ON buildsets (external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX buildsets_parent ON buildsets (parent_build_id) WHERE parent_build_id IS NOT NULL;
 
 CREATE TABLE buildset_source_stamps (   -- one a codebase
@@ -144,6 +147,9 @@ CREATE TABLE builds (                   -- what ran, or runs
     state_text TEXT NOT NULL,           -- one line for people
     reason TEXT NOT NULL,               -- why it was built, from its first buildset
     attempt INTEGER NOT NULL,           -- 1, or more after RETRY
+    stop_reason TEXT,                   -- somebody asked for its end, and why; NULL: nobody did
+    stop_result INTEGER,                -- model.Result that it comes to then; NULL: nobody asked for its end
+    recipe TEXT CHECK (recipe IS NULL OR json_valid(recipe)),  -- digests of its steps' configuration; NULL: finished
     UNIQUE (builder_id, number)
 ) STRICT;
 CREATE INDEX builds_running ON builds (builder_id) WHERE complete_at IS NULL;
@@ -176,6 +182,10 @@ CREATE TABLE steps (                    -- of each build, in order
     result INTEGER,                     -- model.Result; NULL while it runs
     state_text TEXT NOT NULL,           -- one line for people
     hidden INTEGER NOT NULL CHECK (hidden IN (0, 1)),  -- 1: pages leave it out
+    words TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(words)),  -- a JSON list: what it adds to the text of its build
+    statistics TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(statistics)),  -- JSON: its numbers, such as tests passed
+    made_steps INTEGER NOT NULL DEFAULT 0 CHECK (made_steps IN (0, 1)),  -- 1: its code added steps to the build
+    locks_since REAL,                   -- since when it waits for locks; NULL: it waits for none
     UNIQUE (build_id, number)
 ) STRICT;
 
@@ -214,6 +224,7 @@ CREATE TABLE logs (                     -- their bytes are in files
     finished_at REAL,                   -- NULL: it grows
     removed_at REAL,                    -- when retention took the file away
     removed_by TEXT,                    -- by which rule
+    packed_as TEXT,                     -- how its file was compressed, such as 'zstd'; NULL: it is as it was written
     UNIQUE (step_id, slug)
 ) STRICT;
 CREATE INDEX logs_open ON logs (id) WHERE finished_at IS NULL;
@@ -283,5 +294,26 @@ CREATE TABLE master_runs (              -- the lives of this master's process
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
     incarnation TEXT NOT NULL,          -- random id of the process
     started_at REAL NOT NULL,           -- when it opened the store
-    stopped_at REAL                     -- NULL: it runs, or it died without saying so
+    stopped_at REAL,                    -- NULL: it runs, or it died without saying so
+    seen_at REAL,                       -- the last time that it is known to have run (coarse); NULL: not known
+    boot TEXT                           -- random id of the machine's start; NULL: the system gives none
 ) STRICT;
+
+CREATE TABLE absences (                 -- when the master or a slave was away while builds went on
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+    slave_id INTEGER REFERENCES slaves ON DELETE CASCADE,  -- who was away; NULL: the master
+    began_at REAL NOT NULL,             -- last sign of life
+    ended_at REAL NOT NULL,             -- when it was back
+    why TEXT NOT NULL                   -- in words: killed, restarted, connection lost
+) STRICT;
+CREATE INDEX absences_time ON absences (began_at);
+
+CREATE TABLE pauses (                   -- what somebody has paused; a row is gone when it goes on
+    kind TEXT NOT NULL CHECK (kind IN ('builder', 'slave', 'scheduler')),  -- what kind of thing
+    name TEXT NOT NULL,                 -- its name in the configuration
+    graceful INTEGER NOT NULL CHECK (graceful IN (0, 1)),  -- 1: a slave that ends its process when nothing runs on it
+    paused_at REAL NOT NULL,            -- since when
+    who TEXT NOT NULL,                  -- who did it
+    why TEXT NOT NULL,                  -- in their own words; '': not said
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;

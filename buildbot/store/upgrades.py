@@ -14,6 +14,47 @@ if TYPE_CHECKING:
 
 FIRST_SCHEMA = 1
 
-UPGRADES: tuple[Callable[[Store], None], ...] = ()
+_TO_2 = """
+ALTER TABLE builds ADD COLUMN stop_reason TEXT;
+ALTER TABLE builds ADD COLUMN stop_result INTEGER;
+ALTER TABLE builds ADD COLUMN recipe TEXT CHECK (recipe IS NULL OR json_valid(recipe));
+ALTER TABLE steps ADD COLUMN words TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(words));
+ALTER TABLE steps ADD COLUMN statistics TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(statistics));
+ALTER TABLE steps ADD COLUMN made_steps INTEGER NOT NULL DEFAULT 0 CHECK (made_steps IN (0, 1));
+ALTER TABLE steps ADD COLUMN locks_since REAL;
+ALTER TABLE logs ADD COLUMN packed_as TEXT;
+ALTER TABLE master_runs ADD COLUMN seen_at REAL;
+ALTER TABLE master_runs ADD COLUMN boot TEXT;
+CREATE TABLE absences (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    slave_id INTEGER REFERENCES slaves ON DELETE CASCADE,
+    began_at REAL NOT NULL,
+    ended_at REAL NOT NULL,
+    why TEXT NOT NULL
+) STRICT;
+CREATE INDEX absences_time ON absences (began_at);
+CREATE TABLE pauses (
+    kind TEXT NOT NULL CHECK (kind IN ('builder', 'slave', 'scheduler')),
+    name TEXT NOT NULL,
+    graceful INTEGER NOT NULL CHECK (graceful IN (0, 1)),
+    paused_at REAL NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX buildsets_scheduler ON buildsets (scheduler, id) WHERE scheduler IS NOT NULL;
+CREATE INDEX buildsets_external ON buildsets (external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX changes_arrived ON changes (arrived_at);
+"""
+
+
+def _to_2(store: Store) -> None:
+    """What durable builds, pauses and retention need."""
+    for statement in _TO_2.split(";"):
+        if statement.strip():
+            store.execute(statement)
+
+
+UPGRADES: tuple[Callable[[Store], None], ...] = (_to_2,)
 
 SCHEMA_VERSION = FIRST_SCHEMA + len(UPGRADES)

@@ -27,6 +27,7 @@ from buildbot.store import (
     store as store_module,
 )
 from buildbot.store.store import connect
+from buildbot.store.upgrades import SCHEMA_VERSION
 from tests.unit.store.cases import NOW, StoreCase
 
 
@@ -246,6 +247,10 @@ class TestSettings(StoreCase):
         """A row type has a field for each column, in the order of the table."""
         from buildbot import model
 
+        apart = {
+            ("builds", "recipe"),
+            *(("steps", name) for name in ("words", "statistics", "made_steps", "locks_since")),
+        }
         rows: dict[str, Any] = {
             "changes": model.Change,
             "patches": model.Patch,
@@ -265,6 +270,7 @@ class TestSettings(StoreCase):
         }
         for table, row in rows.items():
             columns = self.store.column("SELECT name FROM pragma_table_info(?) ORDER BY cid", table)
+            columns = [column for column in columns if (table, column) not in apart]
             self.assertEqual(tuple(columns), row._fields, table)
 
 
@@ -330,7 +336,7 @@ class TestWhoOwnsTheFile(StoreCase):
             Store.open(self.path)
         self.assertIn("schema 999", str(caught.exception))
         self.assertEqual(self.path.read_bytes(), before)
-        connect(self.path).execute("PRAGMA user_version = 1")
+        connect(self.path).execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self.store = Store.open(self.path)
 
     def test_an_old_sqlite_is_refused(self) -> None:

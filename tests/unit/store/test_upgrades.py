@@ -11,7 +11,7 @@ import pytest
 from buildbot.store import Store, StoreError, StoreNeedsUpgrade
 from buildbot.store import store as store_module
 from buildbot.store.store import SCHEMA_FILE, apply_upgrades, connect, statements_of
-from buildbot.store.upgrades import FIRST_SCHEMA, SCHEMA_VERSION
+from buildbot.store.upgrades import FIRST_SCHEMA, SCHEMA_VERSION, UPGRADES
 from tests.unit.store.cases import NOW, StoreCase
 
 SCHEMAS = Path(__file__).with_name("schemas")
@@ -88,8 +88,8 @@ class TestUpgrading(StoreCase):
 
     def invent(self, *upgraders: Callable[[Store], None]) -> None:
         self.store.close()
-        self.patch(store_module, "UPGRADES", upgraders)
-        self.patch(store_module, "SCHEMA_VERSION", FIRST_SCHEMA + len(upgraders))
+        self.patch(store_module, "UPGRADES", (*UPGRADES, *upgraders))
+        self.patch(store_module, "SCHEMA_VERSION", SCHEMA_VERSION + len(upgraders))
 
     def test_an_older_file_is_refused_until_somebody_asks(self) -> None:
         self.invent(add_column)
@@ -101,30 +101,30 @@ class TestUpgrading(StoreCase):
         self.invent(add_column, fill_column)
         self.store = Store.open(self.path, upgrade=True)
         self.assertEqual(self.store.column("SELECT DISTINCT colour FROM builders"), ["green"])
-        self.assertEqual(self.store.schema_version, 3)
+        self.assertEqual(self.store.schema_version, SCHEMA_VERSION + 2)
 
     def test_those_that_ran_already_do_not_run_again(self) -> None:
         self.invent(add_column)
         Store.open(self.path, upgrade=True).close()
-        self.patch(store_module, "UPGRADES", (add_column, fill_column))
-        self.patch(store_module, "SCHEMA_VERSION", 3)
+        self.patch(store_module, "UPGRADES", (*UPGRADES, add_column, fill_column))
+        self.patch(store_module, "SCHEMA_VERSION", SCHEMA_VERSION + 2)
         self.store = Store.open(self.path, upgrade=True)
-        self.assertEqual(self.store.schema_version, 3)
+        self.assertEqual(self.store.schema_version, SCHEMA_VERSION + 2)
 
     def test_there_is_a_backup_of_the_old_file(self) -> None:
         old = shape(self.path)
         self.invent(add_column)
         self.store = Store.open(self.path, upgrade=True)
-        self.assertEqual(shape(self.directory / "state.sqlite.1"), old)
+        self.assertEqual(shape(self.directory / f"state.sqlite.{SCHEMA_VERSION}"), old)
 
     def refuses(self, error: type[Exception], *upgraders: Callable[[Store], None]) -> None:
         before = shape(self.path)
         self.invent(*upgraders)
         self.assertRaises(error, Store.open, self.path, upgrade=True)
         self.assertEqual(shape(self.path), before)
-        self.assertEqual(shape(self.directory / "state.sqlite.1"), before)
+        self.assertEqual(shape(self.directory / f"state.sqlite.{SCHEMA_VERSION}"), before)
         connection = connect(self.path)
-        self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (1,))
+        self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (SCHEMA_VERSION,))
         self.assertEqual(connection.execute("SELECT count(*) FROM builders").fetchone(), (2,))
         connection.close()
 
@@ -136,17 +136,17 @@ class TestUpgrading(StoreCase):
 
     def test_after_a_failure_it_can_be_tried_again(self) -> None:
         self.refuses(ZeroDivisionError, fail)
-        self.patch(store_module, "UPGRADES", (add_column,))
+        self.patch(store_module, "UPGRADES", (*UPGRADES, add_column))
         self.store = Store.open(self.path, upgrade=True)
-        self.assertEqual(self.store.schema_version, 2)
-        self.assertTrue((self.directory / "state.sqlite.1.1").exists())
+        self.assertEqual(self.store.schema_version, SCHEMA_VERSION + 1)
+        self.assertTrue((self.directory / f"state.sqlite.{SCHEMA_VERSION}.1").exists())
 
     def test_foreign_keys_are_on_again_afterwards(self) -> None:
         for upgraders, error in (((add_column,), None), ((fail,), ZeroDivisionError)):
             if error is None:
-                apply_upgrades(self.store, upgraders, 2)
+                apply_upgrades(self.store, upgraders, SCHEMA_VERSION + 1)
             else:
-                self.assertRaises(error, apply_upgrades, self.store, upgraders, 3)
+                self.assertRaises(error, apply_upgrades, self.store, upgraders, SCHEMA_VERSION + 2)
             self.assertRaises(sqlite3.IntegrityError, self.store.transact, dangle)
 
     def test_a_table_may_be_made_anew_under_its_references(self) -> None:
@@ -160,7 +160,7 @@ class TestUpgrading(StoreCase):
             store.execute("INSERT INTO slaves (id, name) SELECT id, name FROM slaves_new")
             store.execute("DROP TABLE slaves_new")
 
-        apply_upgrades(self.store, [rebuild], 2)
+        apply_upgrades(self.store, [rebuild], SCHEMA_VERSION + 1)
         self.assertEqual(self.store.column("SELECT name FROM slaves ORDER BY name"), ["al", "bob"])
         self.assertEqual(self.store.value("SELECT slave_id FROM builds"), self.slave)
         self.assertEqual(self.store.value("SELECT count(*) FROM builds WHERE started_at = ?", NOW), 1)
