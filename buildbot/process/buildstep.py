@@ -8,12 +8,13 @@ Buildbot's, because users' steps subclass `BuildStep` and call them.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
 from buildbot.config.errors import did_you_mean, error, remember_place, without_effect
-from buildbot.model import StepID
+from buildbot.model import JSON, StepID
 from buildbot.process.factory import Recreatable
 from buildbot.process.observers import (
     BufferLogObserver,
@@ -27,7 +28,7 @@ from buildbot.process.results import SUCCESS, Results
 from buildbot.process.slaveport import SlaveLost
 from buildbot.process.steplog import DONE, Done, StepLog, slug_of
 from buildbot.process.stepmixins import BuildStepFailed, CommandMixin, ShellMixin, words
-from buildbot.store import steps
+from buildbot.store import Store, commands, steps
 from buildbot.store.logfiles import Channel, log_path
 
 __all__ = [
@@ -226,6 +227,18 @@ class BuildStep(Recreatable):
         if command.reason in ("timeout", "timeout_without_output"):
             self.timed_out = True
         return command
+
+    def remember(self, name: str, work: Callable[[Store], JSON]) -> JSON:
+        """Do `work(store)` in one transaction, exactly once for this step, and give what it returned.
+
+        For what a step does in the store itself, such as triggering builds: when the step's code runs again after a
+        restart, the value that is in the journal is returned and nothing is done. `name` says what it is; the value is
+        plain data. Raises Diverged when the journal has something else in this place.
+        """
+        found: JSON = self.build.store.transact(
+            commands.remember, self.step_id, self.next_ordinal(), name, work, self.build.now()
+        )
+        return found
 
     def addLog(self, name: str, type: str = "s", logEncoding: str | None = None) -> StepLog:
         """A new log. type: "s" (output of commands), "t" (text) or "h" (html). May be awaited."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from buildbot.model import CommandID, CommandState, RemoteCommandRow, StepID
+from buildbot.model import JSON, CommandID, CommandState, RemoteCommandRow, StepID
 from buildbot.store.store import Queries, Store
 
 COLUMNS = "id, step_id, ordinal, name, args, state, incarnation, ordered_at, finished_at, outcome"
@@ -60,6 +61,37 @@ def order(
             now,
         )
     )
+
+
+class Diverged(Exception):
+    """The step's code asks for something else than its journal has in that place; the text says what."""
+
+
+def recorded(store: Queries, step: StepID, ordinal: int, name: str) -> RemoteCommandRow | None:
+    """What the journal has in this place, when the step's code runs again. Raises Diverged when it is something else."""
+    found = store.first(row, f"SELECT {COLUMNS} FROM commands WHERE step_id = ? AND ordinal = ?", step, ordinal)
+    if found is not None and found.name != name:
+        raise Diverged(f"the step now asks for {name!r} where it had asked for {found.name!r}")
+    return found
+
+
+def remember(store: Store, step: StepID, ordinal: int, name: str, work: Callable[[Store], JSON], now: float) -> JSON:
+    """The value of `work(store)`, which is done in the transaction that writes it down, and only if it is not there."""
+    found = recorded(store, step, ordinal, name)
+    if found is None:
+        value = work(store)
+        store.insert(
+            "INSERT INTO commands (step_id, ordinal, name, args, state, ordered_at, finished_at, outcome) "
+            "VALUES (?, ?, ?, '{}', 'finished', ?, ?, ?)",
+            step,
+            ordinal,
+            name,
+            now,
+            now,
+            json.dumps({"value": value}),
+        )
+        return value
+    return (found.outcome or {}).get("value")
 
 
 def running(store: Store, id: CommandID) -> bool:

@@ -10,12 +10,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 
 from buildbot.config.errors import ConfigErrors
+from buildbot.model import Result
 from buildbot.process.buildstep import BuildStep, BuildStepFailed, LineConsumerLogObserver, LogLineObserver
 from buildbot.process.factory import BuildFactory
 from buildbot.process.properties import Interpolate, Property, renderer
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, WARNINGS
 from buildbot.steps.shell import ShellCommand
+from buildbot.store import commands
 from tests.rig import Built, RigCase, clock
 from tests.tools import ROOT
 
@@ -614,3 +616,33 @@ class TestBigOutput(RigCase):
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class TestRemember(RigCase):
+    async def test_what_is_done_in_the_store_is_in_the_journal(self) -> None:
+        values = []
+
+        class Counts(BuildStep):
+            async def run(self) -> int:
+                values.append(self.remember("count", lambda store: store.value("SELECT 3 + 4")))
+                self._ordinal = 0  # as a replay begins
+                values.append(self.remember("count", lambda store: 1 // 0))
+                return SUCCESS
+
+        await self.run_steps(Counts())
+        self.assertEqual(values, [7, 7])
+        row = self.rig.store.first(commands.row, f"SELECT {commands.COLUMNS} FROM commands")
+        assert row is not None
+        self.assertEqual((row.name, row.state, row.outcome), ("count", "finished", {"value": 7}))
+
+    async def test_another_name_in_its_place_is_a_divergence(self) -> None:
+        class Changes(BuildStep):
+            async def run(self) -> int:
+                self.remember("one", lambda store: 1)
+                self._ordinal = 0
+                self.remember("two", lambda store: 2)
+                return SUCCESS
+
+        build = await self.run_steps(Changes())
+        self.assertEqual(build.result, Result.EXCEPTION)
+        self.assertEqual(len(self.flushLoggedErrors(commands.Diverged)), 1)
