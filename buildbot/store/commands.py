@@ -68,7 +68,7 @@ class Diverged(Exception):
 
 
 def recorded(store: Queries, step: StepID, ordinal: int, name: str) -> RemoteCommandRow | None:
-    """What the journal has in this place, when the step's code runs again. Raises Diverged when it is something else."""
+    """What the journal has in this place, on a replay. Raises Diverged when it is something else."""
     found = store.first(row, f"SELECT {COLUMNS} FROM commands WHERE step_id = ? AND ordinal = ?", step, ordinal)
     if found is not None and found.name != name:
         raise Diverged(f"the step now asks for {name!r} where it had asked for {found.name!r}")
