@@ -6,8 +6,10 @@ written before the bytes it announces, and says how many they are, so that after
 or with a wrong one: records past the end of the text announce nothing and are dropped, the last run ends where the
 text ends, and bytes that no record announces (a power loss may take the end of either file) are cut.
 
-Producers are numbers: 0 is the step itself, others are ids of remote commands. How many bytes a producer has in the
-file says where its slave goes on after an interruption.
+Producers are numbers: 0 is the step itself, others are ids of remote commands. How many bytes have been taken from a
+producer says where its slave goes on after an interruption. What is taken is not always what is written: a secret is
+replaced by its name, the middle of a log that is too big is left out. Such a run says both numbers; it is whole or not
+there at all, because of a part of it nobody could say how much it had been.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from pathlib import Path
 from typing import NamedTuple, overload
 from urllib.parse import quote
 
-_RECORD = struct.Struct("<QQdQIHH")  # offset, newlines before it, time, bytes, producer, channel, reserved
-_COUNT = struct.Struct("<Q")  # the bytes alone, which grow
+_RECORD = struct.Struct("<QQdIIIHH")  # offset, newlines before it, time, bytes, taken, producer, channel, reserved
+_COUNT = struct.Struct("<I")  # the bytes alone, which grow
 _COUNT_AT = 24
+_AS_MANY = 0  # for `taken`: as many as there are bytes
 _RUN_SECONDS = 0.1
 _RUN_BYTES = 1 << 18
 _SCAN_BYTES = 1 << 16
@@ -71,15 +74,20 @@ def log_path(builder: str, build: int, step: str, slug: str) -> str:
     return f"{file_name(builder)}/{build}/{file_name(step)}-{file_name(slug)}.txt"
 
 
-def _runs_of(data: bytes, size: int) -> list[Run]:
+def _records_of(data: bytes) -> Iterator[tuple[Run, int, int]]:
+    """Each run with how many bytes it has and how many were taken for them, up to what can be no record."""
     whole = len(data) - len(data) % _RECORD.size
-    runs: list[Run] = []
-    for offset, newlines, written_at, _, producer, channel, _ in _RECORD.iter_unpack(data[:whole]):
+    before = 0
+    for offset, newlines, written_at, count, taken, producer, channel, _ in _RECORD.iter_unpack(data[:whole]):
         # A block that a power loss left empty is no record, and nothing after it is to be believed.
-        if offset >= size or channel not in _CHANNELS or (runs and offset < runs[-1].offset):
-            break
-        runs.append(Run(offset, newlines, written_at, producer, _CHANNELS[channel]))
-    return runs
+        if channel not in _CHANNELS or offset < before:
+            return
+        yield Run(offset, newlines, written_at, producer, _CHANNELS[channel]), count, taken
+        before = offset
+
+
+def _runs_of(data: bytes) -> list[Run]:
+    return [run for run, _, _ in _records_of(data)]
 
 
 class _Runs(Sequence[Run]):
@@ -96,7 +104,7 @@ class _Runs(Sequence[Run]):
 
     def _is_record(self, at: int) -> bool:
         """A power loss may leave an empty block where records should be."""
-        return bool(_runs_of(os.pread(self._index, _RECORD.size, at * _RECORD.size), 1 << 63))
+        return bool(_runs_of(os.pread(self._index, _RECORD.size, at * _RECORD.size)))
 
     def __len__(self) -> int:
         return self._count
@@ -118,7 +126,7 @@ class _Runs(Sequence[Run]):
         if page != self._page:
             bytes_at_once = _RUNS_AT_ONCE * _RECORD.size
             data = os.pread(self._index, bytes_at_once, page * bytes_at_once)
-            self._runs, self._page = _runs_of(data, 1 << 63), page
+            self._runs, self._page = _runs_of(data), page
         return self._runs[place]
 
 
@@ -169,42 +177,50 @@ class LogWriter:
         self._records = 0  # bytes of the index
         self._held: dict[int, int] = {}
         self._last: Run | None = None
+        self._altered = False  # whether the last run is one of which more or fewer bytes were taken
         self.newlines = 0
         if self.size or os.fstat(self._index).st_size:
             self._recover()
 
     def _recover(self) -> None:
-        runs = _runs_of(os.pread(self._index, os.fstat(self._index).st_size, 0), self.size)
-        self._records = len(runs) * _RECORD.size
-        announced = runs[-1].offset + self._count_of_last() if runs else 0
+        records = [*_records_of(os.pread(self._index, os.fstat(self._index).st_size, 0))]
+        ends = [*(run.offset for run, _, _ in records[1:]), None]
+        announced = 0
+        for (run, count, taken), next_begins in zip(records, ends, strict=False):
+            end = run.offset + count if next_begins is None or taken else next_begins
+            if end > self.size and taken or run.offset >= self.size and not taken:
+                break
+            announced = min(end, self.size)
+            self._held[run.producer] = self._held.get(run.producer, 0) + (taken or announced - run.offset)
+            self._last, self._altered = run, taken != _AS_MANY
+            self._records += _RECORD.size
         if self.size > announced:  # what no record announces cannot be attributed
             os.ftruncate(self._text, announced)
             self.size = announced
         os.ftruncate(self._index, self._records)
-        for run, end in zip(runs, [*(later.offset for later in runs[1:]), self.size], strict=False):
-            self._held[run.producer] = self._held.get(run.producer, 0) + end - run.offset
-        if runs:
-            self._last = runs[-1]
+        if self._last is not None:
             self.newlines = self._last.newlines + _count_newlines(self._text, self._last.offset, self.size)
 
-    def _count_of_last(self) -> int:
-        data = os.pread(self._index, _COUNT.size, self._records - _RECORD.size + _COUNT_AT)
-        return int(_COUNT.unpack(data)[0])
-
     def held(self, producer: int) -> int:
-        """How many bytes of this producer are in the file."""
+        """How many bytes of this producer have been taken: those in the file, and those that were left out of it."""
         return self._held.get(producer, 0)
 
-    def append(self, data: bytes, channel: Channel, producer: int, now: float) -> None:
-        """Write bytes. Raises OSError (a full disk, say) with the file as it was before."""
-        if not data:
+    def append(self, data: bytes, channel: Channel, producer: int, now: float, taken: int | None = None) -> None:
+        """Write bytes. `taken`: of how many of the producer's they were made; default: they are the producer's own.
+
+        Raises OSError (a full disk, say) with the file as it was before.
+        """
+        altered = taken is not None and taken != len(data)
+        taken = len(data) if taken is None else taken
+        if not data and not taken:
             return
         run, before = self._last, self._records
-        if run is None or not self._goes_on(run, channel, producer, now):
+        if run is None or altered or not self._goes_on(run, channel, producer, now):
             run = Run(self.size, self.newlines, now, producer, channel)
             self._records += _RECORD.size
         try:
-            self._announce(run, self.size + len(data) - run.offset, new=self._records > before)
+            count = self.size + len(data) - run.offset
+            self._announce(run, count, new=self._records > before, taken=taken if altered else _AS_MANY)
             _write_all(self._text, data)
         except OSError:
             # The index too: a record left there would own the next bytes of the run before it.
@@ -214,24 +230,26 @@ class LogWriter:
             if run is self._last:
                 self._announce(run, self.size - run.offset, new=False)
             raise
-        self._last = run
+        self._last, self._altered = run, altered
         self.size += len(data)
         self.newlines += data.count(b"\n")
-        self._held[producer] = self._held.get(producer, 0) + len(data)
+        self._held[producer] = self._held.get(producer, 0) + taken
         self._told()
 
-    def _announce(self, run: Run, count: int, *, new: bool) -> None:
+    def _announce(self, run: Run, count: int, *, new: bool, taken: int = _AS_MANY) -> None:
         """Say in the last record that the run has so many bytes."""
         at = self._records - _RECORD.size
         if new:
             offset, newlines, written_at, producer, channel = run
-            _write_all_at(self._index, _RECORD.pack(offset, newlines, written_at, count, producer, channel, 0), at)
+            record = _RECORD.pack(offset, newlines, written_at, count, taken, producer, channel, 0)
+            _write_all_at(self._index, record, at)
         else:
             _write_all_at(self._index, _COUNT.pack(count), at + _COUNT_AT)
 
     def _goes_on(self, last: Run, channel: Channel, producer: int, now: float) -> bool:
         return (
-            last.producer == producer
+            not self._altered
+            and last.producer == producer
             and last.channel is channel
             and abs(now - last.written_at) <= _RUN_SECONDS  # a clock may be set back
             and self.size - last.offset < _RUN_BYTES
@@ -242,6 +260,11 @@ class LogWriter:
         """How many lines the file has; a last one without a newline counts."""
         torn = self.size and os.pread(self._text, 1, self.size - 1) != b"\n"
         return self.newlines + bool(torn)
+
+    def sync(self) -> None:
+        """Have everything on the disk. Takes its time: to be called in a thread. Raises OSError."""
+        os.fsync(self._text)
+        os.fsync(self._index)
 
     def close(self) -> None:
         """End of the log; those who follow it are told."""

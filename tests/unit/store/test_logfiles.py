@@ -283,6 +283,42 @@ class TestCrashes(LogCase):
         self.assertEqual(self.owners(), owners_of(PIECES))
 
 
+class TestTakenOtherwise(LogCase):
+    """Bytes of a producer that were replaced or left out count as taken, also after a crash."""
+
+    def fill(self) -> None:
+        with self.open() as log:
+            log.append(b"user ", Channel.STDOUT, 7, 100.0)
+            log.append(b"<PASSWORD>", Channel.STDOUT, 7, 100.0, taken=3)
+            log.append(b" in\n", Channel.STDOUT, 7, 100.0)
+            log.append(b"", Channel.STDERR, 7, 100.0, taken=1000)
+            log.append(b"other", Channel.STDERR, 8, 100.0)
+            log.append(b"", Channel.STDERR, 8, 100.0, taken=50)
+
+    def test_it_is_counted(self) -> None:
+        self.fill()
+        with self.open() as log:
+            self.assertEqual((log.held(7), log.held(8)), (5 + 3 + 4 + 1000, 55))
+            log.append(b"!", Channel.STDERR, 8, 100.0)
+        with self.open() as log:
+            self.assertEqual((log.held(7), log.held(8)), (5 + 3 + 4 + 1000, 56))
+        self.assertEqual(self.path.read_bytes(), b"user <PASSWORD> in\nother!")
+        self.assertEqual(self.owners()[-6:], [(Channel.STDERR, 8)] * 6)
+
+    def test_what_was_replaced_is_there_whole_or_not_at_all(self) -> None:
+        self.fill()
+        text, index = self.path.read_bytes(), self.index_path.read_bytes()
+        for size in range(len(text) + 1):
+            self.path.write_bytes(text[:size])
+            self.index_path.write_bytes(index)
+            with self.open() as log:
+                kept = log.size
+                expected = kept if kept < 5 else 5 if kept == 5 else kept - 15 + 8 + (1000 if kept >= 19 else 0)
+                self.assertEqual(kept, 5 if 5 <= size < 15 else size)
+                self.assertEqual(log.held(7), min(expected, 1012))
+                self.assertEqual(log.held(8), 0 if size < 20 else size - 19 + (50 if size == len(text) else 0))
+
+
 class TestFullDisk(LogCase):
     @contextmanager
     def at_most(self, size: int) -> Iterator[None]:
