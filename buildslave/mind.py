@@ -53,12 +53,15 @@ class Mind(pb.Referenceable):
         commands: dict[str, str] = self._slave.describe()["slave_commands"]
         return commands
 
-    def remote_attach(self, wanted: dict[str, int]) -> dict[str, str]:
+    def remote_attach(self, wanted: dict[str, int | None]) -> dict[str, str]:
         if not isinstance(wanted, dict):
             raise BadArguments("attach: needs a dict of command ids and positions")
         return self._slave.commands.attach(self._session, wanted)
 
-    def remote_order(self, order: dict[str, Any]) -> bool:
+    def remote_resume(self, command_id: str, held: int) -> str:
+        return self._slave.commands.resume(self._session, command_id, held)
+
+    def remote_order(self, order: dict[str, Any]) -> bool | str:
         if not isinstance(order, dict):
             raise BadArguments("order: needs a dict")
         return self._slave.commands.order(self._session, order)

@@ -4,6 +4,7 @@ The rules of docs/slave-protocol.md, "Commands": the master names on each connec
 does not name is killed and forgotten; what nobody asks for during the grace time is killed, its outcome kept.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from buildslave.session import Session
 
 ORPHAN_GRACE_SECONDS = 3600.0
 KILL_WAIT_SECONDS = 10.0
+REMEMBERED = 1000
+"""So many commands that are over are known by their ids: an order that is repeated for one of them runs nothing."""
+OVER = "over"
 
 
 class Commands:
@@ -34,6 +38,7 @@ class Commands:
         self._grace_seconds = orphan_grace_seconds
         self._held: dict[str, HeldCommand] = {}
         self._dropping: set[HeldCommand] = set()
+        self._over: deque[str] = deque(maxlen=REMEMBERED)
         self._session: Session | None = None
         self._orphaned: IDelayedCall | None = None
         self._stopping = False
@@ -48,9 +53,10 @@ class Commands:
         return not self._held
 
     def attach(self, session: Session, wanted: Mapping[str, Any]) -> dict[str, str]:
-        """Go on over `session` with the commands in `wanted`, each from the position that the master holds."""
+        """Keep the commands in `wanted`, and drop the others. Each goes on over `session` from the position that the
+        master holds; where that is None, nothing is sent until `resume`."""
         for command_id, position in wanted.items():
-            if not is_int(position):
+            if not (position is None or is_int(position)):
                 raise BadArguments(f"attach: {command_id!r}: {position!r} is not an id and a position")
         self._take_over(session)
         for command_id in [each for each in self._held if each not in wanted]:
@@ -58,10 +64,19 @@ class Commands:
             self.disown(command_id)
         return {command_id: self._attach_one(session, command_id, held).value for command_id, held in wanted.items()}
 
-    def _attach_one(self, session: Session, command_id: str, position: int) -> State:
+    def resume(self, session: Session, command_id: str, position: int) -> str:
+        """Go on with one command over `session`, from the position that the master holds."""
+        if not isinstance(command_id, str) or not is_int(position):
+            raise BadArguments(f"resume: {command_id!r}: {position!r} is not an id and a position")
+        self._take_over(session)
+        return self._attach_one(session, command_id, position).value
+
+    def _attach_one(self, session: Session, command_id: str, position: int | None) -> State:
         held = self._held.get(command_id)
         if held is None:
             return State.UNKNOWN
+        if position is None:
+            return held.state
         state = held.attach(session, position)
         if state is State.UNKNOWN:
             self.disown(command_id)
@@ -77,8 +92,11 @@ class Commands:
         if self._held and not self._stopping:
             self._orphaned = self._site.reactor.callLater(self._grace_seconds, self._kill_orphans)
 
-    def order(self, session: Session, wanted: Mapping[str, Any]) -> bool:
-        """Start a command. Nothing happens if it is held already: the master repeats what was not answered."""
+    def order(self, session: Session, wanted: Mapping[str, Any]) -> bool | str:
+        """Start a command. Nothing happens if it is held already: the master repeats what was not answered.
+
+        The answer is True, or OVER if the command has been here before and the master has taken its end.
+        """
         command_id, name, given, start = (wanted.get(key) for key in ("id", "name", "args", "held"))
         if not isinstance(command_id, str) or not command_id or not isinstance(name, str):
             raise BadArguments("an order needs an id and a command's name")
@@ -90,6 +108,8 @@ class Commands:
             raise BadArguments(f"{name}: an order needs args (a dict), builddir (a string) and held (a number)")
         if command_id in self._held:
             return True
+        if command_id in self._over:
+            return OVER
         builddir = builder_directory(self._site.basedir, wanted["builddir"])
         self._take_over(session)
         self._start(session, command_id, start or 0, name, builddir, given)
@@ -116,6 +136,7 @@ class Commands:
         held = self._held.pop(command_id, None)
         if held is None:
             return
+        self._over.append(command_id)
         if held.state is State.RUNNING:
             self._dropping.add(held)
             _ = held.ended.addCallback(lambda _: self._dropping.discard(held))
@@ -153,4 +174,5 @@ class Commands:
                 held.interrupt(f"no master asked for it during {self._grace_seconds:.0f} s")
 
     def _forget(self, held: HeldCommand) -> None:
-        self._held.pop(held.command_id, None)
+        if self._held.pop(held.command_id, None) is not None:
+            self._over.append(held.command_id)

@@ -188,7 +188,7 @@ class LogWriter:
         announced = 0
         for (run, count, taken), next_begins in zip(records, ends, strict=False):
             end = run.offset + count if next_begins is None or taken else next_begins
-            if end > self.size and taken or run.offset >= self.size and not taken:
+            if (end > self.size and taken) or (run.offset >= self.size and not taken):
                 break
             announced = min(end, self.size)
             self._held[run.producer] = self._held.get(run.producer, 0) + (taken or announced - run.offset)

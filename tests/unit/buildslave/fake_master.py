@@ -134,7 +134,7 @@ class FakeMaster:
         self.keep_of_upload = 0
         self.avatar: Avatar | None = None
         self.logins = 0
-        self.attach_named: dict[str, int] | None = None
+        self.attach_named: dict[str, int | None] | None = None
         self.attached: dict[str, str] = {}
         self._waiting: list[Deferred[None]] = []
         checker = InMemoryUsernamePasswordDatabaseDontUse()

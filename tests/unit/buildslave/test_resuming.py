@@ -54,6 +54,28 @@ class Resuming(SlaveCase):
         await self.master.ended("1")
         self.assertEqual(self.master.log("1").text("stdout"), b"a\nb\n")
 
+    async def test_what_is_kept_without_a_position_waits_until_it_is_resumed(self) -> None:
+        await self.master.order("1", "shell", command="echo a; while [ ! -e go ]; do sleep 0.05; done; echo b")
+        await self.master.until(lambda: self.master.log("1").text("stdout") == b"a\n")
+        self.master.attach_named = {"1": None}
+        self.master.drop()
+        await self.master.until(lambda: self.master.attached == {"1": "running"})
+        (self.basedir / "builder" / "go").touch()
+        await deferLater(reactor, 0.5, lambda: None)
+        self.assertEqual(self.master.log("1").text("stdout"), b"a\n")
+        self.assertEqual(await self.master.call("resume", "1", self.master.log("1").held), "finished")
+        await self.master.ended("1")
+        self.assertEqual(self.master.log("1").text("stdout"), b"a\nb\n")
+        self.assertEqual(await self.master.call("resume", "1", 0), "unknown")
+
+    async def test_an_order_for_what_is_over_runs_nothing(self) -> None:
+        await self.master.run("1", "shell", command="echo x >> ran")
+        await self.master.until(lambda: self.slave.commands.idle)
+        order = {"id": "1", "name": "shell", "builddir": "builder", "held": 0}
+        answer = await self.master.call("order", {**order, "args": {"command": "echo x >> ran", "workdir": "."}})
+        self.assertEqual(answer, "over")
+        self.assertTrue(self.slave.commands.idle)
+
     async def test_finished_is_repeated_until_it_is_durable(self) -> None:
         self.master.refuse_finished = 2
         await self.master.run("1", "shell", command=["true"])
