@@ -58,6 +58,7 @@ _WAKES: dict[EventKind, str] = {EventKind.CHANGE_ADDED: "schedulers"} | dict.fro
         EventKind.REQUEST_REQUEUED,
         EventKind.SLAVE_CONNECTED,
         EventKind.SLAVE_LOST,
+        EventKind.UNPAUSED,
     ),
     "assigning",
 )

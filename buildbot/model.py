@@ -80,6 +80,8 @@ class EventKind(StrEnum):
     CONFIG_LOADED = "config loaded"
     CONFIG_REFUSED = "config refused"
     OPERATOR_ACTION = "operator action"
+    PAUSED = "paused"
+    UNPAUSED = "unpaused"
 
 
 class Change(NamedTuple):

@@ -19,7 +19,7 @@ from buildbot.config.builder import BuilderConfig
 from buildbot.model import BuilderID, BuildID, BuildRequest
 from buildbot.process.build import Build, BuildServices
 from buildbot.process.slaveport import SlaveSession
-from buildbot.store import Store, builds, buildsets, requests
+from buildbot.store import Store, builds, buildsets, pauses, requests
 from buildbot.store.requests import AlreadyClaimed
 
 
@@ -116,9 +116,10 @@ class Assigning:
 
     async def _start_one(self, store: Store, config: BuilderConfig) -> bool:
         """Start one build of this builder, if it has a request and a slave."""
-        sessions = self._sessions()
+        if pauses.get(store, pauses.Kind.BUILDER, config.name) is not None:
+            return False
         slaves = {slave.name: slave for slave in self._config().slaves}
-        here = {name: slaves[name].max_builds for name in sessions if name in slaves}
+        here = {name: slaves[name].max_builds for name in self._here(store) if name in slaves}
         free = free_slaves(config, here, self._running.busy())
         if not free:
             return False
@@ -126,7 +127,7 @@ class Assigning:
         if request is None:
             return False
         slave = await self._choose_slave(config, free, request)
-        if slave is None or slave not in self._sessions():
+        if slave is None or slave not in self._here(store):
             return False
         session = self._sessions()[slave]
         try:
@@ -151,6 +152,11 @@ class Assigning:
             )
         )
         return True
+
+    def _here(self, store: Store) -> list[str]:
+        """The connected slaves that nobody has paused."""
+        paused = pauses.all_of(store, pauses.Kind.SLAVE)
+        return [name for name in self._sessions() if name not in paused]
 
     def _launch(self, build: Build) -> None:
         self._running.by_id[build.id] = build
