@@ -14,8 +14,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from buildbot.changes.text import clean, decoded
-from buildbot.model import JSON, NewChange
+from buildbot.model import NewChange
+from buildbot.process.outside import BadInput, kind_of, properties_of, text_of
 
 MAX_FILES = 10_000
 MAX_PROPERTIES = 1_000
@@ -28,26 +28,22 @@ KNOWN_KEYS = frozenset(
 )
 
 
-class BadChange(ValueError):
-    """The description of a change cannot be taken; the text says what is wrong with it."""
-
-
 def unknown_keys(described: Mapping[str, Any]) -> list[str]:
     return sorted(described.keys() - KNOWN_KEYS)
 
 
 def normalized(described: object) -> dict[str, Any]:
-    """The dictionary with text keys. Raises BadChange."""
+    """The dictionary with text keys. Raises BadInput."""
     if not isinstance(described, dict):
-        raise BadChange(f"a change is described by a dictionary, not by {_kind(described)}")
-    return {_text(key, "a key"): value for key, value in described.items()}
+        raise BadInput(f"a change is described by a dictionary, not by {kind_of(described)}")
+    return {text_of(key, "a key"): value for key, value in described.items()}
 
 
 def change_from(described: Mapping[str, Any], *, source: str, prefix: str | None = None) -> NewChange:
     """The change that a dictionary describes. Only files under `prefix` count, and it is cut from their paths."""
     author = _optional(described, "author", "who")
     if not author:
-        raise BadChange("a change needs its author: the key 'who' (or 'author') is missing or empty")
+        raise BadInput("a change needs its author: the key 'who' (or 'author') is missing or empty")
     change = NewChange(
         author=author,
         committer=_optional(described, "committer") or None,
@@ -62,29 +58,17 @@ def change_from(described: Mapping[str, Any], *, source: str, prefix: str | None
         category=_optional(described, "category") or None,
         revlink=_optional(described, "revlink") or "",
         source=source,
-        properties=_properties(described.get("properties")),
+        properties=tuple(properties_of(described.get("properties"), MAX_PROPERTIES).items()),
     )
     _check_size(change)
     return change
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__
-
-
-def _text(value: object, what: str) -> str:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, bytes):
-        return decoded(value)
-    raise BadChange(f"{what} must be text, not {_kind(value)}")
 
 
 def _optional(described: Mapping[str, Any], *names: str) -> str | None:
     for name in names:
         value = described.get(name)
         if value is not None:
-            return _text(value, repr(name))
+            return text_of(value, repr(name))
     return None
 
 
@@ -93,7 +77,7 @@ def _revision(value: object) -> str | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return _text(value, "'revision'")
+    return text_of(value, "'revision'")
 
 
 def _time(described: Mapping[str, Any], *names: str) -> float | None:
@@ -106,7 +90,7 @@ def _time(described: Mapping[str, Any], *names: str) -> float | None:
         except (ValueError, OverflowError):
             seconds = math.nan
         if not 0 <= seconds < _LATEST_TIME:
-            raise BadChange(f"{name!r} must be a time in epoch seconds, not {value!r:.40}")
+            raise BadInput(f"{name!r} must be a time in epoch seconds, not {value!r:.40}")
         return seconds
     return None
 
@@ -115,48 +99,19 @@ def _files(value: object, prefix: str | None) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, (list, tuple)):
-        raise BadChange(f"'files' must be a list of paths, not {_kind(value)}")
+        raise BadInput(f"'files' must be a list of paths, not {kind_of(value)}")
     if len(value) > MAX_FILES:
-        raise BadChange(f"the change names {len(value)} files, and at most {MAX_FILES} are taken")
-    paths = [_text(path, "each of 'files'") for path in value]
+        raise BadInput(f"the change names {len(value)} files, and at most {MAX_FILES} are taken")
+    paths = [text_of(path, "each of 'files'") for path in value]
     if prefix:
         paths = [path.removeprefix(prefix) for path in paths if path.startswith(prefix)]
     return tuple(paths)
-
-
-def _properties(value: object) -> tuple[tuple[str, JSON], ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, dict):
-        raise BadChange(f"'properties' must be a dictionary, not {_kind(value)}")
-    if len(value) > MAX_PROPERTIES:
-        raise BadChange(f"the change has {len(value)} properties, and at most {MAX_PROPERTIES} are taken")
-    return tuple((_text(name, "a property's name"), _plain(item, _depth=0)) for name, item in value.items())
-
-
-def _plain(value: object, _depth: int) -> JSON:
-    """A property's value as JSON can hold it."""
-    if _depth > 20:
-        raise BadChange("a property's value is nested too deep")
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise BadChange("a property's value must be a finite number")
-        return value
-    if isinstance(value, (str, bytes)):
-        return _text(value, "a property's value")
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, _depth + 1) for item in value]
-    if isinstance(value, dict):
-        return {_text(key, "a property's key"): _plain(item, _depth + 1) for key, item in value.items()}
-    raise BadChange(f"a property's value must be plain data, not {_kind(value)}")
 
 
 def _check_size(change: NewChange) -> None:
     fields = [field for field in change if isinstance(field, str)]
     size = sum(map(len, fields)) + sum(map(len, change.files)) + len(repr(change.properties))
     if size > MAX_CHARACTERS:
-        raise BadChange(
+        raise BadInput(
             f"the change is {size} characters long, and at most {MAX_CHARACTERS} are taken; shorten its comments"
         )

@@ -19,7 +19,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from buildbot.changes.base import PollFailed
-from buildbot.changes.text import decoded
+from buildbot.process.outside import decoded
 
 MOST_OUTPUT = 64 * 1024 * 1024
 _ERRORS_KEPT = 4000

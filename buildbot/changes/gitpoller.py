@@ -26,11 +26,11 @@ from twisted.logger import Logger
 from buildbot.changes.base import PollingChangeSource, SourceContext
 from buildbot.changes.git import Git
 from buildbot.changes.gitrepository import Commit, GitRepository, RemoteRefs, remote_refs
-from buildbot.changes.text import clean, decoded_keeping_all
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error, warning
 from buildbot.model import NewChange
 from buildbot.process.credentials import without_password
+from buildbot.process.outside import clean, decoded_keeping_all
 from buildbot.store import changes, sources
 from buildbot.store.store import Store
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildbot.changes.git import Git, GitFailed
-from buildbot.changes.text import decoded_keeping_all
+from buildbot.process.outside import decoded_keeping_all
 
 ASK_SECONDS = 120.0
 MAX_FILES = 10_000

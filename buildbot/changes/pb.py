@@ -13,10 +13,11 @@ from twisted.logger import Logger
 from twisted.spread import pb
 
 from buildbot.changes.base import ChangeSource, SourceContext
-from buildbot.changes.dialect import BadChange, change_from, normalized, unknown_keys
+from buildbot.changes.dialect import change_from, normalized, unknown_keys
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import ConfigErrors, Problem, error, warning
 from buildbot.config.ports import BadPort, endpoint_string
+from buildbot.process.outside import BadInput
 from buildbot.slaves.guard import GuardedBroker
 from buildbot.slaves.pbport import Registration
 
@@ -133,7 +134,7 @@ class ChangeAvatar:
         try:
             known = normalized(described)
             change = change_from(known, source=self._source.name, prefix=self._source.prefix)
-        except BadChange as problem:
+        except BadInput as problem:
             self._log.warn(
                 "{source}: refused a change from {address}: {problem}",
                 source=self._source.name,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildbot.changes.dialect import MAX_FILES, BadChange, change_from, normalized, unknown_keys
-from buildbot.changes.text import clean, decoded, decoded_keeping_all
+from buildbot.changes.dialect import MAX_FILES, change_from, normalized, unknown_keys
 from buildbot.model import NewChange
+from buildbot.process.outside import BadInput, clean, decoded, decoded_keeping_all
 
 
 def change(prefix: str | None = None, **described: Any) -> NewChange:
@@ -91,12 +91,12 @@ class TestRefusals:
         ],
     )
     def test_the_text_names_what_is_wrong(self, described: Any, word: str) -> None:
-        with pytest.raises(BadChange, match=word):
+        with pytest.raises(BadInput, match=word):
             change(**described)
 
     def test_not_a_dictionary(self) -> None:
         for wrong in ([], None, "x", 3):
-            with pytest.raises(BadChange, match="dictionary"):
+            with pytest.raises(BadInput, match="dictionary"):
                 normalized(wrong)
 
     @given(st.dictionaries(
@@ -109,7 +109,7 @@ class TestRefusals:
     def test_anything_is_either_taken_or_refused(self, described: dict[str, Any]) -> None:
         try:
             taken = change_from(normalized(described), source="s")
-        except BadChange:
+        except BadInput:
             return
         for text in (taken.author, taken.comments, *taken.files):
             text.encode()
