@@ -36,6 +36,7 @@ from buildbot.process.control import Control
 from buildbot.process.progress import Progress
 from buildbot.process.recovery import recover
 from buildbot.schedulers.base import drive
+from buildbot.schedulers.trywire import TryLogins
 from buildbot.slaves.pbport import CannotListen, PBPorts
 from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
@@ -182,6 +183,13 @@ class BuildMaster(service.MultiService):
         self.sessions = SlaveSessions(
             store=store, ports=self.ports, clock=reactor, now=time.time, lost=self._slave_is_lost
         )
+        self.try_logins = TryLogins(
+            ports=self.ports,
+            store=store,
+            progress=self.progress,
+            now=time.time,
+            scheduler=lambda name: self._schedulers.get(name),
+        )
         self.assigning = Assigning(
             running=self.under_way,
             services=self._services,
@@ -273,6 +281,7 @@ class BuildMaster(service.MultiService):
         self.config = config
         self.sessions.sync(config.pb_ports, config.slaves, ids)
         self._sync_schedulers(config)
+        self.try_logins.sync(config.schedulers, config.pb_ports)
         await self._sync_sources(config)
         await self.receivers.sync(config.status)
         self._generation += 1

@@ -100,19 +100,25 @@ def _check_logins(config: Config, places: _Places) -> None:
     taken: dict[tuple[str, str], Any] = {
         (port, slave.name): slave for port in config.pb_ports for slave in config.slaves
     }
-    for key, things in (("change_source", config.change_sources), ("status", config.status)):
-        for thing in things:
-            user, port = getattr(thing, "user", None), getattr(thing, "port", None)
-            if not isinstance(user, str) or not hasattr(thing, "passwd") or not isinstance(port, (str, type(None))):
-                continue
-            for endpoint in config.pb_ports if port is None else (port,):
-                first = taken.setdefault((endpoint, user), thing)
-                if first is not thing:
-                    places.of(thing, key)
-                    at = location_of(first)
-                    what = f"{type(thing).__name__} and {type(first).__name__}"
-                    error(f"{what} both log in as {user!r} on {endpoint}", f"the other one is at {at}" if at else None)
-                    break
+    lists = (("schedulers", config.schedulers), ("change_source", config.change_sources), ("status", config.status))
+    for key, thing in ((key, thing) for key, things in lists for thing in things):
+        for user in _users(thing):
+            ends = [(endpoint, user) for endpoint in (config.pb_ports if thing.port is None else (thing.port,))]
+            clash = next((end for end in ends if taken.setdefault(end, thing) is not thing), None)
+            if clash is not None:
+                first = taken[clash]
+                places.of(thing, key)
+                at = location_of(first)
+                what = f"{type(thing).__name__} and {type(first).__name__}"
+                error(f"{what} both log in as {user!r} on {clash[0]}", f"the other one is at {at}" if at else None)
+
+
+def _users(thing: Any) -> list[str]:
+    """The names of those who log in to it on a Perspective Broker port."""
+    if not isinstance(getattr(thing, "port", 0), (str, type(None))):
+        return []
+    users = [user for user, _ in getattr(thing, "userpass", ())]
+    return [*users, thing.user] if isinstance(getattr(thing, "user", None), str) and hasattr(thing, "passwd") else users
 
 
 def _check_slaves_of_builders(config: Config, known: list[str], places: _Places) -> None:

@@ -64,11 +64,15 @@ class Scheduler(Protocol):
     def listens(self) -> bool:
         """Whether it judges changes at all."""
 
+    @property
+    def acknowledges(self) -> bool:
+        """Whether somebody outside takes its decisions as done for good: they must survive a power loss."""
+
     def classify(
         self, change: Change, files: Sequence[str], properties: Sequence[Property]
     ) -> tuple[Verdict, str] | Awaitable[tuple[Verdict, str]]: ...
 
-    async def ask(self, store: Queries, now: float) -> Answers:
+    async def ask(self, store: Store, now: float) -> Answers:
         """Ask the user's callables, outside of a transaction, about what is about to be decided."""
 
     def run(self, store: Store, now: float, answers: Answers = ...) -> float | None:
@@ -86,6 +90,7 @@ class BaseScheduler:
     """
 
     listens = True
+    acknowledges = False
 
     def __init__(
         self,
@@ -118,7 +123,7 @@ class BaseScheduler:
     ) -> tuple[Verdict, str] | Awaitable[tuple[Verdict, str]]:
         return Verdict.NOT_MINE, "this scheduler does not build changes"
 
-    async def ask(self, store: Queries, now: float) -> Answers:
+    async def ask(self, store: Store, now: float) -> Answers:
         return {}
 
     def run(self, store: Store, now: float, answers: Answers | None = None) -> float | None:
@@ -169,6 +174,7 @@ class BaseScheduler:
         newest: ChangeID | None,
         reason: str,
         now: float,
+        external_id: str | None = None,
     ) -> BuildsetID:
         """Make the buildset. Its properties: those of the newest change, and over them the scheduler's."""
         ids = []
@@ -187,6 +193,7 @@ class BaseScheduler:
             now=now,
             scheduler=self.name,
             given=[*given, *settled.properties],
+            external_id=external_id,
             priority=settled.priority,
         )
         return buildset
@@ -199,7 +206,8 @@ async def drive(scheduler: Scheduler, store: Store, now: float) -> float | None:
     """One run of one scheduler, for the doorbell: judge a bounded number of new changes, then decide."""
     more = await judge(scheduler, store, now) if scheduler.listens else False
     answers = await scheduler.ask(store, now)
-    wake_at = store.transact(_decide, scheduler, now, answers)
+    decide = store.transact_durable if scheduler.acknowledges else store.transact
+    wake_at = decide(_decide, scheduler, now, answers)
     return now if more else wake_at
 
 

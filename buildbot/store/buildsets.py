@@ -101,6 +101,16 @@ def get(store: Queries, id: BuildsetID) -> Buildset | None:
     return store.first(_buildset, f"SELECT {_COLUMNS} FROM buildsets WHERE id = ?", id)
 
 
+def by_external_id(store: Queries, scheduler: str, external_id: str) -> Buildset | None:
+    """What this scheduler made of the job of this name."""
+    return store.first(
+        _buildset,
+        f"SELECT {_COLUMNS} FROM buildsets WHERE external_id = ? AND scheduler = ? ORDER BY id LIMIT 1",
+        external_id,
+        scheduler,
+    )
+
+
 def complete_if_done(store: Store, id: BuildsetID, now: float) -> bool:
     """Close the buildset when no request of it is open; its result is the worst of theirs."""
     if store.value("SELECT 1 FROM build_requests WHERE buildset_id = ? AND complete_at IS NULL LIMIT 1", id):

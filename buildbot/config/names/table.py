@@ -21,6 +21,7 @@ RESULTS = _from("buildbot.process.results", *_RESULT_NAMES)
 _OLD_RESULTS = RESULTS | _from("buildbot.process.results", "worst_status", "statusToString")
 
 _BASIC = _from("buildbot.schedulers.basic", "SingleBranchScheduler", "AnyBranchScheduler")
+_TRY = _from("buildbot.schedulers.trysched", "Try_Jobdir", "Try_Userpass")
 _FORCED = _from("buildbot.schedulers.forcesched", "ForceScheduler")
 _PARAMETERS = _from(
     "buildbot.schedulers.forcesched",
@@ -116,7 +117,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.changes": _from("buildbot.changes.pb", "PBChangeSource")
     | _from("buildbot.changes.gitpoller", "GitPoller"),
     "buildbot.plugins.reporters": _MAIL | _FORMATTERS | _GENERATORS,
-    "buildbot.plugins.schedulers": _BASIC | _FORCED,
+    "buildbot.plugins.schedulers": _BASIC | _FORCED | _TRY,
     "buildbot.plugins.secrets": {},
     "buildbot.plugins.status": _MAIL | _PB_LISTENER | _from("buildbot.config.web", "WebStatus"),
     "buildbot.plugins.steps": _SHELL | _GIT | _from("buildbot.process.buildstep", "BuildStep"),
@@ -147,7 +148,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.reporters.generators.build": _GENERATORS,
     "buildbot.reporters.mail": _MAIL | _from("buildbot.status.mail", "Domain"),
     "buildbot.reporters.message": _FORMATTERS,
-    "buildbot.scheduler": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
+    "buildbot.scheduler": _BASIC | _TRY | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.basic": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.filter": _FILTER,
     "buildbot.schedulers.forcesched": _from(
@@ -186,6 +187,7 @@ OWN_MODULES = (
     "buildbot.process.properties",
     "buildbot.process.remotecommand",
     "buildbot.process.results",
+    "buildbot.schedulers.trysched",
     "buildbot.status.mail",
     "buildbot.steps.source.git",
 )
