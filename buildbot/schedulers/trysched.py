@@ -11,8 +11,9 @@ import heapq
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.logger import Logger
 
@@ -115,7 +116,8 @@ def _reason(job: TryJob) -> str:
 # -- jobs that come as files
 
 
-class _Offered(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself
+class _Offered:
     """A job that lies in the directory, and the name of its file."""
 
     file: str

@@ -24,14 +24,14 @@ STATUSLOG_KEYS = {
 }
 
 
-def _run_client(module: str, options: Mapping[str, Any]) -> int:
+def run_client(module: str, options: Mapping[str, Any]) -> int:
     from twisted.internet import reactor
 
     code: int = import_module(module).run(options, reactor)
     return code
 
 
-def _with_defaults(given: dict[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+def with_defaults(given: dict[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
     """What was given, and for the rest what the options file says."""
     from_file = load_options(Path.cwd(), Path.home())
     merged = {name: value for name, value in given.items() if value not in (None, ())}
@@ -80,7 +80,7 @@ def sendchange(username: str | None, revision_number: str | None, **given: Any) 
     if revision_number is not None:
         _note("--revision_number is now --revision")
         given["revision"] = given["revision"] or revision_number
-    return _run_client("buildbot.clients.sendchange", _with_defaults(given, SENDCHANGE_KEYS))
+    return run_client("buildbot.clients.sendchange", with_defaults(given, SENDCHANGE_KEYS))
 
 
 @click.command()
@@ -89,7 +89,7 @@ def sendchange(username: str | None, revision_number: str | None, **given: Any) 
 @click.option("-p", "--passwd", help=f"Password ({DEFAULT_STATUS_PASSWORD}).")
 def statuslog(**given: Any) -> int:
     """Print a line for each thing that happens in a master, until it ends or is interrupted."""
-    options = _with_defaults(given, STATUSLOG_KEYS)
+    options = with_defaults(given, STATUSLOG_KEYS)
     options.setdefault("username", DEFAULT_STATUS_USER)
     options.setdefault("passwd", DEFAULT_STATUS_PASSWORD)
-    return _run_client("buildbot.clients.statuslog", options)
+    return run_client("buildbot.clients.statuslog", options)

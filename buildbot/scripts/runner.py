@@ -17,6 +17,7 @@ from buildbot import __version__
 from buildbot.scripts.client_commands import sendchange, statuslog
 from buildbot.scripts.outcome import CommandFailed, ExitCode, Say
 from buildbot.scripts.quickstart import quickstart
+from buildbot.scripts.try_commands import try_, tryserver
 
 BASEDIR = click.Path(path_type=Path)
 Decorator = Callable[[Any], Any]
@@ -203,6 +204,8 @@ def checkconfig(config: Path, quiet: bool) -> int:
 
 main.add_command(sendchange)
 main.add_command(statuslog)
+main.add_command(try_)
+main.add_command(tryserver)
 main.add_command(quickstart)
 
 

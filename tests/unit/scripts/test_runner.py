@@ -101,7 +101,7 @@ class TestClientOptions:
             runs.append((module, dict(options)))
             return 0
 
-        monkeypatch.setattr(client_commands, "_run_client", run)
+        monkeypatch.setattr(client_commands, "run_client", run)
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         (tmp_path / "home" / ".buildbot").mkdir(parents=True)
         (tmp_path / "here").mkdir()
