@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from buildbot.scripts.client_commands import run_client, with_defaults
+from buildbot.scripts import client_commands
 from buildbot.scripts.outcome import CommandFailed
 
 # Keys of .buildbot/options: which option of `try` each one is the default of.
@@ -63,7 +63,8 @@ TRY_KEYS = {
 @click.option("--get-builder-names", is_flag=True, default=None, help="By pb: show what can be tried.")
 def try_(**given: Any) -> int:
     """Have the changes of this working copy built before they are committed."""
-    return run_client("buildbot.clients.tryclient", _listed(with_defaults(given, TRY_KEYS)))
+    options = _listed(client_commands.with_defaults(given, TRY_KEYS))
+    return client_commands.run_client("buildbot.clients.tryclient", options)
 
 
 def _listed(options: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from buildbot.config import names
 from buildbot.config.arguments import known_arguments
 from buildbot.schedulers.basic import AnyBranchScheduler, SingleBranchScheduler
 from buildbot.schedulers.forcesched import BaseParameter, ForceScheduler
+from buildbot.schedulers.trysched import Try_Jobdir, Try_Userpass
 from tests.tools import ROOT
 
 PAGE = (ROOT / "docs" / "manual" / "schedulers.md").read_text()
@@ -33,7 +34,7 @@ def settings(parameter: type) -> set[str]:
 
 
 def test_every_argument_of_a_scheduler_is_there() -> None:
-    for scheduler in (SingleBranchScheduler, AnyBranchScheduler, ForceScheduler):
+    for scheduler in (SingleBranchScheduler, AnyBranchScheduler, Try_Jobdir, Try_Userpass, ForceScheduler):
         assert unsaid(known_arguments(scheduler)) == set(), scheduler
 
 
@@ -51,7 +52,7 @@ def test_the_examples_are_configurations() -> None:
     names.install()
     found: dict[str, Any] = {"c": {}}
     examples = [textwrap.dedent(text) for text in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", PAGE, re.MULTILINE)]
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         exec(example, found)
-    assert [scheduler.name for scheduler in found["c"]["schedulers"]] == ["main", "topics", "force"]
+    assert [scheduler.name for scheduler in found["c"]["schedulers"]] == ["main", "topics", "force", "try", "jobs"]

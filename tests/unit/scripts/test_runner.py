@@ -29,6 +29,10 @@ KNOWN = {
     "--codebase -r --revision --revision_file -p --property -c --comments -F --logfile -w --when -l --revlink "
     "-e --encoding -u --username -n --revision_number",
     "statuslog": "-m --master -u --username -p --passwd",
+    "try": "-c --connect --host --port --jobdir --ssh --buildbotbin -m --master -u --username --passwd --vc --branch "
+    "--baserev --topdir --topfile --diff -p --patchlevel -b --builder --repository --project -w --who -C --comment "
+    "--properties --property --wait -q --quiet -n --dryrun --get-builder-names",
+    "tryserver": "--jobdir",
     "quickstart": "--repo --branch --port --http-port",
 }
 
@@ -149,6 +153,25 @@ class TestClientOptions:
         outcome_of(["statuslog", "-u", "me"])
         assert ran[0][1] == {"master": "h:9", "who": "ann", "branch": "other", "files": ("f",)}
         assert ran[1][1] == {"master": "s:8", "username": "me", "passwd": "clientpw"}
+
+    def test_try(self, ran: list[tuple[str, dict[str, object]]], tmp_path: Path) -> None:
+        file = tmp_path / "home" / ".buildbot" / "options"
+        file.write_text(
+            "try_connect = 'pb'\ntry_master = 'h:1'\nmaster = 'h:2'\nusername = 'joe'\ntry_password = 'pw'\n"
+            "try_builders = 'one'\ntry_wait = True\ntry_dir = 'd'\ntry_properties = {'a': 1}\ntry_topfile = 'f'\n"
+        )
+        assert outcome_of(["try", "--vc", "svn", "-w", "ann"]) == 0
+        words = "try -c ssh -b x -b y --property a=1 --properties b=2,c=3 -n -q"
+        assert outcome_of(words.split()) == 0
+        module, options = ran[0]
+        assert module == "buildbot.clients.tryclient"
+        assert options == {
+            "connect": "pb", "master": "h:1", "username": "joe", "passwd": "pw", "builders": ["one"], "wait": True,
+            "jobdir": "d", "properties": ["a=1"], "topfile": "f", "vc": "svn", "who": "ann",
+        }  # fmt: skip
+        assert ran[1][1]["builders"] == ("x", "y")
+        assert (ran[1][1]["property"], ran[1][1]["properties"]) == (("a=1",), ("b=2,c=3",))
+        assert (ran[1][1]["connect"], ran[1][1]["dryrun"], ran[1][1]["quiet"]) == ("ssh", True, True)
 
     def test_the_nearest_file_counts(self, tmp_path: Path) -> None:
         for directory, name in ((tmp_path / "home", "far"), (tmp_path, "near")):
