@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot.store import logfiles
+from buildbot.store import logreader
 from buildbot.store.logfiles import Channel, Line, LogFiles, LogReader
 
 Appends = list[tuple[bytes, Channel, float]]
@@ -101,7 +101,7 @@ class TestAgainstTheModel(LineCase):
 
     def test_with_small_scans_too(self) -> None:
         """Lines longer than one read of the file."""
-        self.patch(logfiles, "_SCAN_BYTES", 7)
+        self.patch(logreader, "_SCAN_BYTES", 7)
         for length in range(40):
             appends: Appends = [
                 (b"x" * length + b"\n", Channel.STDOUT, 1.0),
