@@ -35,6 +35,7 @@ from buildbot.process.build import BuildServices
 from buildbot.process.control import Control
 from buildbot.process.progress import Progress
 from buildbot.process.recovery import recover
+from buildbot.process.retiring import Retiring
 from buildbot.schedulers.base import drive
 from buildbot.schedulers.trywire import TryLogins
 from buildbot.slaves.pbport import CannotListen, PBPorts
@@ -52,7 +53,10 @@ CHECKPOINT_SECONDS = 10.0
 STOP_SECONDS = 5.0
 STATUS_FILE = "master.status.json"
 
-_WAKES: dict[EventKind, str] = {EventKind.CHANGE_ADDED: "schedulers"} | dict.fromkeys(
+_WAKES: dict[EventKind, tuple[str, ...]] = {
+    EventKind.CHANGE_ADDED: ("schedulers",),
+    EventKind.PAUSED: ("retiring",),
+} | dict.fromkeys(
     (
         EventKind.BUILDSET_SUBMITTED,
         EventKind.BUILD_FINISHED,
@@ -61,7 +65,7 @@ _WAKES: dict[EventKind, str] = {EventKind.CHANGE_ADDED: "schedulers"} | dict.fro
         EventKind.SLAVE_LOST,
         EventKind.UNPAUSED,
     ),
-    "assigning",
+    ("assigning", "retiring"),
 )
 
 
@@ -178,10 +182,15 @@ class BuildMaster(service.MultiService):
         self.bell = Doorbell(reactor, time.time)
         self.progress = Progress()
         self.under_way = RunningBuilds()
-        self.control = Control(store, self.under_way, self.progress, time.time)
+        self.control = Control(store, self.under_way, self.progress, time.time, reactor)
         self.ports = PBPorts(reactor, reactor)
         self.sessions = SlaveSessions(
-            store=store, ports=self.ports, clock=reactor, now=time.time, lost=self._slave_is_lost
+            store=store,
+            ports=self.ports,
+            clock=reactor,
+            now=time.time,
+            lost=self._slave_is_lost,
+            retire=self.control.retire,
         )
         self.try_logins = TryLogins(
             ports=self.ports,
@@ -213,6 +222,8 @@ class BuildMaster(service.MultiService):
         self._git_slots = DeferredSemaphore(GIT_PROCESSES)
         store.event_listeners.append(self._ring)
         self.bell.add("assigning", self.assigning.run)
+        self.retiring = Retiring(store, self.under_way, lambda: self.sessions.here)
+        self.bell.add("retiring", self.retiring.run)
 
     def _services(self) -> BuildServices:
         encoding = self.config.other.get("logEncoding")
@@ -229,7 +240,7 @@ class BuildMaster(service.MultiService):
     def _ring(self, event: Event) -> None:
         self.bell.ring("receivers")
         if event.kind in _WAKES:
-            self.bell.ring(_WAKES[event.kind])
+            self.bell.ring(*_WAKES[event.kind])
 
     def _slave_is_lost(self, session: SlaveSession, why: str) -> None:
         for build in self.under_way.on_slave(session.name):

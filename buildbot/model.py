@@ -164,6 +164,7 @@ class BuildRequest(NamedTuple):
     waited_for: bool
     retries: int
     parked_reason: str | None
+    cancelled_because: str | None = None
 
 
 class Builder(NamedTuple):

@@ -35,6 +35,7 @@ from buildbot.process.build import BuildServices
 from buildbot.process.control import Control
 from buildbot.process.factory import BuildFactory
 from buildbot.process.progress import Progress
+from buildbot.process.retiring import Retiring
 from buildbot.slaves.pbport import PBPorts
 from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
@@ -96,8 +97,16 @@ class Rig:
         self.running = RunningBuilds()
         self.bell = Doorbell(clock, self.now)
         self.ports = PBPorts(clock, clock)
-        self.sessions = SlaveSessions(store=self.store, ports=self.ports, clock=clock, now=self.now, lost=self._lost)
-        self.control = Control(self.store, self.running, self.progress, self.now)
+        self.sessions = SlaveSessions(
+            store=self.store,
+            ports=self.ports,
+            clock=clock,
+            now=self.now,
+            lost=self._lost,
+            retire=lambda name: self.control.retire(name),
+        )
+        self.control = Control(self.store, self.running, self.progress, self.now, clock)
+        self.retiring = Retiring(self.store, self.running, lambda: self.sessions.here)
         self.slaves: dict[str, BuildSlave] = {}
         self._builder_ids: Mapping[str, BuilderID] = {}
         self._assigning = Assigning(
@@ -110,6 +119,7 @@ class Rig:
         )
         self.store.event_listeners.append(lambda event: self.bell.ring())
         self.bell.add("assigning", self._assigning.run)
+        self.bell.add("retiring", self.retiring.run)
         self.bell.start()
 
     @staticmethod

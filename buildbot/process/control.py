@@ -1,46 +1,86 @@
-"""What people may do to builds and requests. Each action is durable and written down with who did it and why."""
+"""What people may do to builds, requests, builders and slaves.
+
+Each action is one durable transaction (a long one: a slice each) and is written down with who did it and why.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from twisted.internet.defer import ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, EventKind
+from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID, EventKind
 from buildbot.process.assigning import RunningBuilds
 from buildbot.process.progress import Progress
-from buildbot.store import Store, actions, builders, builds, buildsets, events, properties, requests, sourcestamps
+from buildbot.store import (
+    Store,
+    actions,
+    builders,
+    builds,
+    buildsets,
+    events,
+    pauses,
+    properties,
+    requests,
+    sourcestamps,
+)
+
+SLICE = 100  # requests in one transaction
 
 
 class NoSuchBuild(LookupError):
     """There is no such build."""
 
 
+class Cancelled(NamedTuple):
+    """What came of cancelling many: requests that waited, and builds that are being stopped."""
+
+    requests: int
+    builds: int
+
+
 class Control:
-    """Stop, rebuild, cancel. `progress` tells of running builds."""
+    """Stop, rebuild, cancel, pause. `progress` tells of running builds; `clock` lets others in between two slices."""
 
     _log = Logger()
 
-    def __init__(self, store: Store, running: RunningBuilds, progress: Progress, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        running: RunningBuilds,
+        progress: Progress,
+        now: Callable[[], float],
+        clock: IReactorTime,
+    ) -> None:
         self._store = store
         self._running = running
         self._now = now
+        self._clock = clock
         self.progress = progress
+
+    # -- builds
 
     def stop_build(self, id: BuildID, who: str, why: str) -> bool:
         """Stop a running build. False when it is not running (any more)."""
         build = self._running.by_id.get(id)
         if build is None:
             return False
-        subject = f"{build.builder_name}/{build.number}"
-        self._store.transact_durable(
-            actions.add, who=who, what="stop build", subject=subject, why=why, now=self._now()
-        )
+        self._act(who, "stop build", f"build {build.builder_name}/{build.number}", why)
+        return self.interrupt(id, who, why)
+
+    def interrupt(self, id: BuildID, who: str, why: str) -> bool:
+        """Stop a running build as part of something that is written down elsewhere."""
+        build = self._running.by_id.get(id)
+        if build is None:
+            return False
         reason = f"stopped by {who}" + (f": {why}" if why else "")
 
         def failed(failure: object) -> None:
-            self._log.error("stopping {build} failed: {failure}", build=subject, failure=failure)
+            self._log.error("stopping {build} failed: {failure}", build=build, failure=failure)
 
         ensureDeferred(build.stopBuild(reason)).addErrback(failed)  # type: ignore[unused-awaitable]  # logged
         return True
@@ -57,31 +97,67 @@ class Control:
         request = served[-1]
         given = properties.of(store, "buildset", request.buildset_id)
         builder = builders.get(store, build.builder_id)
-        reason = f"rebuild of {builder.name if builder else '?'}/{build.number} by {who}" + (f": {why}" if why else "")
+        name = f"{builder.name if builder else '?'}/{build.number}"
         buildset, _ = buildsets.submit(
             store,
             builders=[BuilderID(build.builder_id)],
             source_stamps=[stamp.id for stamp in sourcestamps.of_buildset(store, request.buildset_id)],
-            reason=reason,
+            reason=f"rebuild of {name} by {who}" + (f": {why}" if why else ""),
             given=given,
             now=self._now(),
         )
-        subject = f"{builder.name if builder else '?'}/{build.number}"
-        actions.add(store, who=who, what="rebuild", subject=subject, why=why, now=self._now())
+        actions.add(store, who=who, what="rebuild", subject=f"build {name}", why=why, now=self._now())
         return buildset
+
+    # -- requests
 
     def cancel_request(self, id: BuildRequestID, who: str, why: str) -> bool:
         """Cancel a request that waits. False when it is too late."""
         return self._store.transact_durable(self._cancel, id, who, why)
 
     def _cancel(self, store: Store, id: BuildRequestID, who: str, why: str) -> bool:
-        if not requests.cancel(store, id, self._now(), who, why):
+        if not buildsets.cancel_request(store, id, self._now(), who, why):
             return False
-        request = requests.get(store, id)
-        assert request is not None
-        buildsets.complete_if_done(store, request.buildset_id, self._now())
-        actions.add(store, who=who, what="cancel request", subject=str(id), why=why, now=self._now())
+        actions.add(store, who=who, what="cancel request", subject=f"request {id}", why=why, now=self._now())
         return True
+
+    async def cancel_requests(self, ids: Sequence[BuildRequestID], who: str, why: str) -> int:
+        """Cancel those of these requests that wait. How many did."""
+        done = 0
+        for start in range(0, len(ids), SLICE):
+            if start:
+                await self._breathe()
+            done += self._store.transact_durable(self._cancel_some, ids[start : start + SLICE], who, why)
+        return done
+
+    def _cancel_some(self, store: Store, ids: Sequence[BuildRequestID], who: str, why: str) -> int:
+        return sum(self._cancel(store, id, who, why) for id in ids)
+
+    async def cancel_pending(self, wanted: Sequence[BuilderID], who: str, why: str) -> int:
+        """Cancel all that waits for these builders now. How many did."""
+        up_to = requests.last_id(self._store)
+        for id in wanted:
+            builder = builders.get(self._store, id)
+            if builder is not None:
+                self._act(who, "cancel all pending", f"builder {builder.name}", why)
+        return sum([await cancel_waiting(self._store, id, up_to, self._now, self._breathe, who, why) for id in wanted])
+
+    async def stop_change(self, change: ChangeID, builder: BuilderID | None, who: str, why: str) -> Cancelled:
+        """Cancel what waits to build a change or its revision, and stop what builds it; of one builder, or of all."""
+        self._act(who, "stop change", f"change {change}", why)
+        because = f"change {change} was stopped" + (f": {why}" if why else "")
+        after, cancelled, stopped = BuildRequestID(0), 0, 0
+        while True:
+            found = requests.open_of_change(self._store, change, builder, after, SLICE)
+            ids = [request.id for request in found]
+            cancelled += self._store.transact_durable(_cancel_all, ids, self._now(), who, because)
+            for request in found:
+                for build in requests.running_builds(self._store, request.id):
+                    stopped += self.interrupt(build, who, because)
+            if len(found) < SLICE:
+                return Cancelled(cancelled, stopped)
+            after = found[-1].id
+            await self._breathe()
 
     def retry_request(self, id: BuildRequestID, who: str, why: str) -> bool:
         """Let a request that was parked after too many retries be tried again. False when it is not parked."""
@@ -91,5 +167,66 @@ class Control:
         if not requests.unpark(store, id):
             return False
         events.add(store, self._now(), EventKind.REQUEST_REQUEUED, id, why=f"asked for by {who}")
-        actions.add(store, who=who, what="retry request", subject=str(id), why=why, now=self._now())
+        actions.add(store, who=who, what="retry request", subject=f"request {id}", why=why, now=self._now())
         return True
+
+    # -- builders and slaves
+
+    def pause(self, kind: pauses.Kind, name: str, who: str, why: str, *, graceful: bool = False) -> bool:
+        """Start no more builds on it; what runs goes on. False when it is so already.
+
+        graceful: a slave's process ends when nothing runs on it.
+        """
+        return self._store.transact_durable(self._pause, kind, name, who, why, graceful)
+
+    def _pause(self, store: Store, kind: pauses.Kind, name: str, who: str, why: str, graceful: bool) -> bool:
+        if not pauses.begin(store, kind, name, self._now(), who=who, why=why, graceful=graceful):
+            return False
+        what = "shut down gracefully" if graceful else "pause"
+        actions.add(store, who=who, what=what, subject=f"{kind} {name}", why=why, now=self._now())
+        return True
+
+    def unpause(self, kind: pauses.Kind, name: str, who: str, why: str) -> bool:
+        """It goes on. False when it was not paused."""
+        return self._store.transact_durable(self._unpause, kind, name, who, why)
+
+    def _unpause(self, store: Store, kind: pauses.Kind, name: str, who: str, why: str) -> bool:
+        if not pauses.end(store, kind, name, self._now(), who=who, why=why):
+            return False
+        actions.add(store, who=who, what="unpause", subject=f"{kind} {name}", why=why, now=self._now())
+        return True
+
+    def retire(self, name: str) -> bool:
+        """Somebody at this slave's machine wants it to be shut down."""
+        return self.pause(pauses.Kind.SLAVE, name, f"slave {name}", "asked for at its machine", graceful=True)
+
+    # -- inside
+
+    def _act(self, who: str, what: str, subject: str, why: str) -> None:
+        self._store.transact_durable(actions.add, who=who, what=what, subject=subject, why=why, now=self._now())
+
+    async def _breathe(self) -> None:
+        await deferLater(self._clock, 0)
+
+
+async def cancel_waiting(
+    store: Store,
+    builder: BuilderID,
+    up_to: BuildRequestID,
+    now: Callable[[], float],
+    breathe: Callable[[], Awaitable[None]],
+    who: str,
+    why: str,
+) -> int:
+    """Cancel what waits for a builder and is not newer than `up_to`, a slice in a transaction. How many there were."""
+    done = 0
+    while True:
+        part = requests.waiting_ids(store, builder, up_to, SLICE)
+        done += store.transact_durable(_cancel_all, part, now(), who, why)
+        if len(part) < SLICE:
+            return done
+        await breathe()
+
+
+def _cancel_all(store: Store, ids: Sequence[BuildRequestID], now: float, who: str, why: str) -> int:
+    return sum(buildsets.cancel_request(store, id, now, who, why) for id in ids)

@@ -69,5 +69,8 @@ class SlaveSession(Protocol):
     async def interrupt(self, command: CommandID, why: str) -> None:
         """Ask the slave to end a command; its end comes through the sink. Raises SlaveLost."""
 
+    async def shut_down(self) -> None:
+        """Have the slave end its process. Raises CommandRefused, SlaveLost."""
+
     def disown(self, command: CommandID) -> None:
         """Forget a command, and have the slave kill it if it still runs there."""

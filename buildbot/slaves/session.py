@@ -182,6 +182,9 @@ class SlaveSession:
 
         ensureDeferred(tell())  # type: ignore[unused-awaitable]  # every error is handled in it
 
+    async def shut_down(self) -> None:
+        await self._call("shutdown")
+
     # -- what the slave says
 
     def _sink(self, command: object) -> tuple[CommandID, CommandSink]:

@@ -22,7 +22,8 @@ from buildbot.store import Store, slaves
 class SlaveSessions:
     """The connected slaves by name (`here`), and the registrations that let them in.
 
-    `lost(session, why)` is told when a session ends, before its commands are.
+    `lost(session, why)` is told when a session ends, before its commands are. `retire(name)` is told when somebody at
+    the slave's machine wants it to be shut down.
     """
 
     _log = Logger()
@@ -35,7 +36,9 @@ class SlaveSessions:
         clock: IReactorTime,
         now: Callable[[], float],
         lost: Callable[[SlaveSession, str], None],
+        retire: Callable[[str], object],
     ) -> None:
+        self.retire = retire
         self.here: dict[str, SlaveSession] = {}
         self._store = store
         self._ports = ports
@@ -164,6 +167,10 @@ class SlaveAvatar:
 
     def perspective_keepalive(self) -> None:
         self.session.is_traffic()
+
+    def perspective_shutdown(self) -> None:
+        self.session.is_traffic()
+        self._sessions.retire(self._name)
 
 
 def _as_json(value: Any) -> Any:

@@ -29,10 +29,23 @@ def add(store: Store, *, who: str, what: str, subject: str, why: str, now: float
     events.add(store, now, EventKind.OPERATOR_ACTION, None, who=who, what=what, subject=subject, why=why)
 
 
-def newest(store: Queries, limit: int = 50) -> list[OperatorAction]:
+def newest(store: Queries, limit: int = 50, before: int | None = None) -> list[OperatorAction]:
+    """What people did, the newest first; with `before`, what is older than that."""
     return store.all(
         OperatorAction,
-        "SELECT id, acted_at, who, what, subject, why FROM operator_actions ORDER BY id DESC LIMIT ?",
+        "SELECT id, acted_at, who, what, subject, why FROM operator_actions WHERE id < ? ORDER BY id DESC LIMIT ?",
+        (1 << 62) if before is None else before,
+        limit,
+    )
+
+
+def about(store: Queries, subject: str, limit: int = 10) -> list[OperatorAction]:
+    """What people did to this subject, the newest first. It is named as in `add`: `builder NAME`, `slave NAME`,
+    `build BUILDER/NUMBER`, `request ID`, `change ID`, `master`."""
+    return store.all(
+        OperatorAction,
+        "SELECT id, acted_at, who, what, subject, why FROM operator_actions WHERE subject = ? ORDER BY id DESC LIMIT ?",
+        subject,
         limit,
     )
 

@@ -173,3 +173,8 @@ def of_request(store: Queries, request: BuildRequestID) -> list[Build]:
         "WHERE m.request_id = ? ORDER BY b.id",
         request,
     )
+
+
+def runs_on(store: Queries, slave: SlaveID) -> bool:
+    """Whether a build that is not finished was given to this slave."""
+    return bool(store.value("SELECT 1 FROM builds WHERE complete_at IS NULL AND slave_id = ? LIMIT 1", slave))

@@ -123,3 +123,16 @@ def complete_if_done(store: Store, id: BuildsetID, now: float) -> bool:
     if changed:
         events.add(store, now, EventKind.BUILDSET_COMPLETE, id, result=worst)
     return bool(changed)
+
+
+def cancel_request(store: Store, id: BuildRequestID, now: float, who: str, why: str) -> bool:
+    """Cancel a request that no build has claimed, and complete its buildset when it was the last open one.
+
+    False when it is too late.
+    """
+    if not requests.cancel(store, id, now, who, why):
+        return False
+    request = requests.get(store, id)
+    assert request is not None
+    complete_if_done(store, request.buildset_id, now)
+    return True

@@ -19,7 +19,8 @@ from buildbot.model import (
     SlaveID,
     Step,
 )
-from buildbot.store import builds, changes, steps
+from buildbot.store import builds, changes, pauses, steps
+from buildbot.store.pauses import Pause
 from buildbot.store.store import Queries
 
 MOST_COUNTED = 1000  # longer queues are shown as "1000+"
@@ -194,13 +195,18 @@ def running(store: Queries, limit: int = 200) -> list[RunningBuild]:
     )
 
 
-def queue_lengths(store: Queries, builders: Sequence[BuilderID]) -> dict[BuilderID, int]:
-    """How many requests wait for each of these builders, counted up to MOST_COUNTED."""
+def queues(store: Queries, builders: Sequence[BuilderID]) -> dict[BuilderID, tuple[int, Pause | None]]:
+    """How many requests wait for each of these builders, counted up to MOST_COUNTED; and whether it is paused."""
+
+    def make(builder: int, count: int, kind: str | None, *row: object) -> tuple[BuilderID, tuple[int, Pause | None]]:
+        return BuilderID(builder), (count, None if kind is None else pauses.row(kind, *row))  # type: ignore[arg-type]
+
     return dict(
         store.all(
-            lambda builder, count: (BuilderID(builder), int(count)),
+            make,
             "SELECT w.value, (SELECT count(*) FROM (SELECT 1 FROM build_requests WHERE builder_id = w.value "
-            "AND claimed_at IS NULL AND complete_at IS NULL LIMIT ?)) FROM json_each(?) AS w",
+            f"AND claimed_at IS NULL AND complete_at IS NULL LIMIT ?)), {pauses.COLUMNS} FROM json_each(?) AS w "
+            "JOIN builders AS br ON br.id = w.value LEFT JOIN pauses AS p ON p.kind = 'builder' AND p.name = br.name",
             MOST_COUNTED,
             _ids(builders),
         )
@@ -272,6 +278,21 @@ def waiting(store: Queries, builder: BuilderID, limit: int = 50) -> list[Waiting
         "WHERE buildset_id = s.id) WHERE r.builder_id = ? AND r.claimed_at IS NULL AND r.complete_at IS NULL "
         "ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT ?",
         builder,
+        limit,
+    )
+
+
+def all_waiting(store: Queries, after: int, limit: int) -> list[tuple[str, WaitingRequest]]:
+    """Requests that wait for any builder, each with the builder's name, the oldest first; those after an id."""
+    return store.all(
+        lambda builder, *row: (builder, WaitingRequest(*row)),
+        "SELECT br.name, r.id, r.submitted_at, r.priority, r.retries, r.parked_reason, s.reason, ss.branch, "
+        "ss.revision FROM build_requests AS r INDEXED BY build_requests_waiting "
+        "JOIN builders AS br ON br.id = r.builder_id JOIN buildsets AS s ON s.id = r.buildset_id "
+        "LEFT JOIN source_stamps AS ss ON ss.id = (SELECT min(source_stamp_id) FROM buildset_source_stamps "
+        "WHERE buildset_id = s.id) WHERE r.claimed_at IS NULL AND r.complete_at IS NULL AND r.id > ? "
+        "ORDER BY r.id LIMIT ?",
+        after,
         limit,
     )
 

@@ -13,7 +13,7 @@ from buildbot.model import EventKind
 from buildbot.store import events
 from buildbot.store.store import Queries, Store
 
-_COLUMNS = "kind, name, graceful, paused_at, who, why"
+COLUMNS = "p.kind, p.name, p.graceful, p.paused_at, p.who, p.why"
 
 
 class Kind(StrEnum):
@@ -35,7 +35,7 @@ class Pause(NamedTuple):
     why: str
 
 
-def _pause(kind: str, name: str, graceful: int, paused_at: float, who: str, why: str) -> Pause:
+def row(kind: str, name: str, graceful: int, paused_at: float, who: str, why: str) -> Pause:
     return Pause(Kind(kind), name, bool(graceful), paused_at, who, why)
 
 
@@ -45,8 +45,9 @@ def begin(store: Store, kind: Kind, name: str, now: float, *, who: str, why: str
     A slave that was paused becomes graceful, and a graceful one becomes only paused; the newer word counts.
     """
     changed = store.execute(
-        f"INSERT INTO pauses ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, name) DO UPDATE SET "
-        "graceful = excluded.graceful, paused_at = excluded.paused_at, who = excluded.who, why = excluded.why "
+        "INSERT INTO pauses (kind, name, graceful, paused_at, who, why) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (kind, name) DO UPDATE SET graceful = excluded.graceful, "
+        "paused_at = excluded.paused_at, who = excluded.who, why = excluded.why "
         "WHERE graceful != excluded.graceful",
         kind,
         name,
@@ -70,10 +71,10 @@ def end(store: Store, kind: Kind, name: str, now: float, *, who: str, why: str) 
 
 def get(store: Queries, kind: Kind, name: str) -> Pause | None:
     """The pause of this one; None when it is not paused."""
-    return store.first(_pause, f"SELECT {_COLUMNS} FROM pauses WHERE kind = ? AND name = ?", kind, name)
+    return store.first(row, f"SELECT {COLUMNS} FROM pauses AS p WHERE kind = ? AND name = ?", kind, name)
 
 
 def all_of(store: Queries, kind: Kind) -> dict[str, Pause]:
     """Every pause of this kind, by name."""
-    found = store.all(_pause, f"SELECT {_COLUMNS} FROM pauses WHERE kind = ? ORDER BY name", kind)
+    found = store.all(row, f"SELECT {COLUMNS} FROM pauses AS p WHERE kind = ? ORDER BY name", kind)
     return {pause.name: pause for pause in found}

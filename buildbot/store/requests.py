@@ -5,7 +5,16 @@ Each change of state is one UPDATE that names the state it comes from; the row c
 
 from __future__ import annotations
 
-from buildbot.model import BuilderID, BuildID, BuildRequest, BuildRequestID, BuildsetID, EventKind, Result
+from buildbot.model import (
+    BuilderID,
+    BuildID,
+    BuildRequest,
+    BuildRequestID,
+    BuildsetID,
+    ChangeID,
+    EventKind,
+    Result,
+)
 from buildbot.store import events
 from buildbot.store.store import Queries, Store
 
@@ -13,7 +22,7 @@ MOST_RETRIES = 3
 
 COLUMNS = (
     "r.id, r.buildset_id, r.builder_id, r.priority, r.submitted_at, r.claimed_at, r.complete_at, r.result, "
-    "r.waited_for, r.retries, r.parked_reason"
+    "r.waited_for, r.retries, r.parked_reason, r.cancelled_because"
 )
 
 
@@ -33,6 +42,7 @@ def _request(
     waited_for: int,
     retries: int,
     parked_reason: str | None,
+    cancelled_because: str | None,
 ) -> BuildRequest:
     return BuildRequest(
         BuildRequestID(id),
@@ -46,6 +56,7 @@ def _request(
         bool(waited_for),
         retries,
         parked_reason,
+        cancelled_because,
     )
 
 
@@ -191,12 +202,56 @@ def cancel(store: Store, id: BuildRequestID, now: float, who: str, why: str) -> 
     The same transaction then calls `buildsets.complete_if_done`: it may have been the last open one.
     """
     changed = store.execute(
-        "UPDATE build_requests SET complete_at = ?, result = ? "
+        "UPDATE build_requests SET complete_at = ?, result = ?, cancelled_because = ? "
         "WHERE id = ? AND claimed_at IS NULL AND complete_at IS NULL",
         now,
         Result.CANCELLED,
+        f"cancelled by {who}: {why}" if why else f"cancelled by {who}",
         id,
     )
     if changed:
         events.add(store, now, EventKind.REQUEST_CANCELLED, id, who=who, why=why)
     return bool(changed)
+
+
+def waiting_ids(store: Queries, builder: BuilderID, up_to: BuildRequestID, limit: int) -> list[BuildRequestID]:
+    """Some requests that wait for this builder, parked ones too, that are not newer than `up_to`."""
+    return store.column(
+        "SELECT id FROM build_requests WHERE builder_id = ? AND claimed_at IS NULL AND complete_at IS NULL "
+        "AND id <= ? LIMIT ?",
+        builder,
+        up_to,
+        limit,
+    )
+
+
+def last_id(store: Queries) -> BuildRequestID:
+    return BuildRequestID(store.value("SELECT coalesce(max(id), 0) FROM build_requests"))
+
+
+def open_of_change(
+    store: Queries, change: ChangeID, builder: BuilderID | None, after: BuildRequestID, limit: int
+) -> list[BuildRequest]:
+    """The open requests, after this one, to build a change: it is among theirs, or they are for its revision."""
+    return store.all(
+        _request,
+        f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.complete_at IS NULL AND r.id > ?1 "
+        "AND (?2 IS NULL OR r.builder_id = ?2) AND r.buildset_id IN (SELECT bs.buildset_id FROM ("
+        "SELECT source_stamp_id AS id FROM source_stamp_changes WHERE change_id = ?3 UNION "
+        "SELECT st.id FROM changes AS c JOIN source_stamps AS st ON st.revision = c.revision "
+        "AND st.repository = c.repository WHERE c.id = ?3 AND st.revision IS NOT NULL"
+        ") AS s JOIN buildset_source_stamps AS bs ON bs.source_stamp_id = s.id) ORDER BY r.id LIMIT ?4",
+        after,
+        builder,
+        change,
+        limit,
+    )
+
+
+def running_builds(store: Queries, request: BuildRequestID) -> list[BuildID]:
+    """The build that works on this request now, if there is one."""
+    return store.column(
+        "SELECT b.id FROM build_requests_of_builds AS m JOIN builds AS b ON b.id = m.build_id "
+        "WHERE m.request_id = ? AND b.complete_at IS NULL",
+        request,
+    )

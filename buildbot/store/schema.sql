@@ -57,6 +57,7 @@ CREATE TABLE source_stamps (            -- what exactly is to be built
     created_at REAL NOT NULL            -- with the buildset that first used it
 ) STRICT;
 CREATE INDEX source_stamps_branch ON source_stamps (branch);
+CREATE INDEX source_stamps_revision ON source_stamps (revision) WHERE revision IS NOT NULL;
 CREATE INDEX source_stamps_patch ON source_stamps (patch_id) WHERE patch_id IS NOT NULL;
 
 CREATE TABLE source_stamp_changes (     -- the changes that led to this stamp: the blame list
@@ -130,10 +131,12 @@ CREATE TABLE build_requests (           -- one builder's part of a buildset: the
     result INTEGER,                     -- model.Result; NULL while it is open
     waited_for INTEGER NOT NULL CHECK (waited_for IN (0, 1)),  -- a parent build waits for it
     retries INTEGER NOT NULL,           -- how often a build of it ended as RETRY
-    parked_reason TEXT                  -- why it is not tried again by itself; NULL: it is not parked
+    parked_reason TEXT,                 -- why it is not tried again by itself; NULL: it is not parked
+    cancelled_because TEXT              -- by whom it was cancelled, and why, in words; NULL: it was not
 ) STRICT;
 CREATE INDEX build_requests_pending ON build_requests (builder_id, priority DESC, submitted_at, id)
     WHERE claimed_at IS NULL AND complete_at IS NULL;
+CREATE INDEX build_requests_waiting ON build_requests (id) WHERE claimed_at IS NULL AND complete_at IS NULL;
 CREATE INDEX build_requests_buildset ON build_requests (buildset_id);
 
 CREATE TABLE builds (                   -- what ran, or runs
@@ -289,6 +292,7 @@ CREATE TABLE operator_actions (         -- what people did, and why
     subject TEXT NOT NULL,              -- what it was done to, as a person says it
     why TEXT NOT NULL                   -- in their own words; '': not said
 ) STRICT;
+CREATE INDEX operator_actions_subject ON operator_actions (subject, id);
 
 CREATE TABLE master_runs (              -- the lives of this master's process
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from buildbot.model import EventKind, Slave, SlaveID
-from buildbot.store import events
+from buildbot.store import events, pauses
 from buildbot.store.store import Queries, Store
 
 _COLUMNS = "id, name, connected_at, lost_at, heard_at, incarnation, version, details, removed_at"
@@ -59,6 +59,12 @@ def by_name(store: Queries, name: str) -> Slave | None:
 def connected(
     store: Store, id: SlaveID, now: float, *, incarnation: str | None, version: str | None, details: dict[str, Any]
 ) -> None:
+    """It is here. A graceful shutdown is over when this is another process than the one that was to end."""
+    before = get(store, id)
+    if before is not None and (incarnation is None or incarnation != before.incarnation):
+        pause = pauses.get(store, pauses.Kind.SLAVE, before.name)
+        if pause is not None and pause.graceful:
+            pauses.end(store, pauses.Kind.SLAVE, before.name, now, who=f"slave {before.name}", why="started anew")
     store.execute(
         "UPDATE slaves SET connected_at = ?, heard_at = ?, incarnation = ?, version = ?, details = ? WHERE id = ?",
         now,

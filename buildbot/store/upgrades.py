@@ -23,6 +23,7 @@ ALTER TABLE steps ADD COLUMN statistics TEXT NOT NULL DEFAULT '{}' CHECK (json_v
 ALTER TABLE steps ADD COLUMN made_steps INTEGER NOT NULL DEFAULT 0 CHECK (made_steps IN (0, 1));
 ALTER TABLE steps ADD COLUMN locks_since REAL;
 ALTER TABLE logs ADD COLUMN packed_as TEXT;
+ALTER TABLE build_requests ADD COLUMN cancelled_because TEXT;
 ALTER TABLE master_runs ADD COLUMN seen_at REAL;
 ALTER TABLE master_runs ADD COLUMN boot TEXT;
 CREATE TABLE absences (
@@ -45,6 +46,9 @@ CREATE TABLE pauses (
 CREATE INDEX buildsets_scheduler ON buildsets (scheduler, id) WHERE scheduler IS NOT NULL;
 CREATE INDEX buildsets_external ON buildsets (external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX changes_arrived ON changes (arrived_at);
+CREATE INDEX source_stamps_revision ON source_stamps (revision) WHERE revision IS NOT NULL;
+CREATE INDEX build_requests_waiting ON build_requests (id) WHERE claimed_at IS NULL AND complete_at IS NULL;
+CREATE INDEX operator_actions_subject ON operator_actions (subject, id);
 """
 
 

@@ -1,4 +1,4 @@
-"""What people may do: force a build, stop one, build one again, take a request out of the queue.
+"""What people may do: force a build, stop one, build one again, cancel what waits, pause a builder or a slave.
 
 The site has checked the form's token and the right before any of these runs. Each is durable and written down with who
 did it; what it did is said on the page that comes next.
@@ -6,15 +6,16 @@ did it; what it did is said on the page that comes next.
 
 from __future__ import annotations
 
-from buildbot.model import Builder, BuildRequestID
+from buildbot.model import Builder, BuildRequestID, ChangeID, Slave
 from buildbot.process.control import NoSuchBuild
 from buildbot.schedulers.forcesched import FieldErrors, ForceScheduler, force
 from buildbot.status.web import auth, urls
 from buildbot.status.web.asked import Asked, BadRequest, User, whole
 from buildbot.status.web.builder_page import find, force_schedulers, view_of
-from buildbot.status.web.pages import Action, Master, NotFound, Redirect, Seen
+from buildbot.status.web.pages import Action, Forbidden, Master, NotFound, Redirect, Seen
 from buildbot.status.web.places import find_build
-from buildbot.store import requests
+from buildbot.store import builders, changes, requests, slaves
+from buildbot.store.pauses import Kind
 
 LONGEST_REASON = 500
 OWN_FIELDS = ("token", "forcescheduler")
@@ -70,12 +71,73 @@ def rebuild(asked: Asked, master: Master, user: User) -> Seen:
     return Redirect(urls.builder(builder.name), f"Build {build.number} of {builder.name} will be built again.")
 
 
-def cancel_build(asked: Asked, master: Master, user: User) -> Seen:
-    """Take one request out of this builder's queue."""
-    builder, id = _request_of(asked, master)
-    done = master.control.cancel_request(id, user.name, why(asked))
-    said = "was cancelled" if done else "could not be cancelled: it was no longer waiting"
-    return Redirect(urls.builder(builder.name), f"Request {id} {said}.")
+async def cancel_build(asked: Asked, master: Master, user: User) -> Seen:
+    """Take requests out of this builder's queue: those that are ticked, one, or with the id `all` whatever waits."""
+    builder = find(asked, master)
+    back = urls.builder(builder.name)
+    if asked.filled("id") == "all":
+        if not await auth.may(master.config.www, user, auth.CANCEL_ALL, builder.name):
+            raise Forbidden(f"{user.name} may not cancel all that waits: the configuration's authz says so.")
+        count = await master.control.cancel_pending([builder.id], user.name, why(asked))
+        return Redirect(back, f"{_count(count, 'request')} of {builder.name} cancelled.")
+    if len(asked.form.get("id", ())) == 1:
+        _, id = _request_of(asked, master)
+        done = master.control.cancel_request(id, user.name, why(asked))
+        said = "was cancelled" if done else "could not be cancelled: it was no longer waiting"
+        return Redirect(back, f"Request {id} {said}.")
+    ids = _ids(asked)
+    for id in ids:
+        request = requests.get(master.store, id)
+        if request is None or request.builder_id != builder.id:
+            raise BadRequest(f"Request {id} does not wait for {builder.name}.")
+    return Redirect(back, await _cancel(master, ids, user, asked))
+
+
+async def cancel_selected(asked: Asked, master: Master, user: User) -> Seen:
+    """Cancel the ticked requests of the page of all that waits."""
+    ids = _ids(asked)
+    for builder in {request.builder_id for id in ids if (request := requests.get(master.store, id)) is not None}:
+        found = builders.get(master.store, builder)
+        if found is not None and not await auth.may(master.config.www, user, auth.CANCEL, found.name):
+            raise Forbidden(f"{user.name} may not cancel requests of {found.name}: the configuration's authz says so.")
+    return Redirect(urls.pending(), await _cancel(master, ids, user, asked))
+
+
+async def _cancel(master: Master, ids: list[BuildRequestID], user: User, asked: Asked) -> str:
+    done = await master.control.cancel_requests(ids, user.name, why(asked))
+    late = len(ids) - done
+    return f"{_count(done, 'request')} cancelled{f', {late} no longer waited' if late else ''}."
+
+
+def _ids(asked: Asked) -> list[BuildRequestID]:
+    ids = list(dict.fromkeys(BuildRequestID(whole(text, "id")) for text in asked.form.get("id", ())))
+    if not ids:
+        raise BadRequest("No request was chosen: tick some first.")
+    return ids
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+async def cancel_everything(asked: Asked, master: Master, user: User) -> Seen:
+    """Cancel whatever waits, for every builder."""
+    waiting = list(requests.pending_counts(master.store))
+    count = await master.control.cancel_pending(waiting, user.name, why(asked))
+    return Redirect(urls.pending(), f"{_count(count, 'request')} cancelled.")
+
+
+async def stop_change(asked: Asked, master: Master, user: User) -> Seen:
+    """Cancel what waits for a change or its revision, and stop what builds it; of this builder, or of all."""
+    id = ChangeID(whole(asked.filled("change"), "change"))
+    if changes.get(master.store, id) is None:
+        raise BadRequest(f"There is no change {id}.")
+    builder = find(asked, master) if "builder" in asked.place else None
+    cancelled, stopped = await master.control.stop_change(
+        id, None if builder is None else builder.id, user.name, why(asked)
+    )
+    back = urls.change(id) if builder is None else urls.builder(builder.name)
+    return Redirect(back, f"{_count(cancelled, 'request')} cancelled, {_count(stopped, 'build')} being stopped.")
 
 
 def retry_build(asked: Asked, master: Master, user: User) -> Seen:
@@ -84,6 +146,50 @@ def retry_build(asked: Asked, master: Master, user: User) -> Seen:
     done = master.control.retry_request(id, user.name, why(asked))
     said = "is tried again" if done else "does not need it: it was not parked"
     return Redirect(urls.builder(builder.name), f"Request {id} {said}.")
+
+
+def pause_builder(asked: Asked, master: Master, user: User) -> Seen:
+    """Start no builds of this builder until somebody lets it go on."""
+    name = find(asked, master).name
+    done = master.control.pause(Kind.BUILDER, name, user.name, why(asked))
+    return Redirect(urls.builder(name), f"{name} {'is' if done else 'was already'} paused.")
+
+
+def unpause_builder(asked: Asked, master: Master, user: User) -> Seen:
+    name = find(asked, master).name
+    done = master.control.unpause(Kind.BUILDER, name, user.name, why(asked))
+    return Redirect(urls.builder(name), f"{name} {'goes on' if done else 'was not paused'}.")
+
+
+def pause_slave(asked: Asked, master: Master, user: User) -> Seen:
+    """Start no builds on this slave until somebody lets it go on."""
+    name = _slave(asked, master).name
+    done = master.control.pause(Kind.SLAVE, name, user.name, why(asked))
+    return Redirect(urls.slave(name), f"{name} {'is' if done else 'was already'} paused.")
+
+
+def unpause_slave(asked: Asked, master: Master, user: User) -> Seen:
+    name = _slave(asked, master).name
+    done = master.control.unpause(Kind.SLAVE, name, user.name, why(asked))
+    return Redirect(urls.slave(name), f"{name} {'goes on' if done else 'was not paused'}.")
+
+
+def shut_down_slave(asked: Asked, master: Master, user: User) -> Seen:
+    """Let what runs on this slave come to its end, start nothing more there, then have its process end."""
+    slave = _slave(asked, master)
+    if slave.connected_at is None:
+        said = f"{slave.name} is not connected: there is no process to shut down. Pause it to keep builds away."
+        return Redirect(urls.slave(slave.name), said)
+    done = master.control.pause(Kind.SLAVE, slave.name, user.name, why(asked), graceful=True)
+    said = "will be shut down when nothing runs on it" if done else "was to be shut down already"
+    return Redirect(urls.slave(slave.name), f"{slave.name} {said}.")
+
+
+def _slave(asked: Asked, master: Master) -> Slave:
+    found = slaves.by_name(master.store, asked.place["slave"])
+    if found is None:
+        raise NotFound(f"There is no buildslave called {asked.place['slave']}.")
+    return found
 
 
 def _request_of(asked: Asked, master: Master) -> tuple[Builder, BuildRequestID]:
@@ -98,6 +204,15 @@ def _request_of(asked: Asked, master: Master) -> tuple[Builder, BuildRequestID]:
 ROUTES = (
     Action("/builders/{builder}/force", auth.FORCE, force_build, "builder.html"),
     Action("/builders/{builder}/cancelbuild", auth.CANCEL, cancel_build),
+    Action("/builders/{builder}/stopchange", auth.STOP_CHANGE, stop_change),
+    Action("/builders/{builder}/pause", auth.PAUSE_BUILDER, pause_builder),
+    Action("/builders/{builder}/unpause", auth.PAUSE_BUILDER, unpause_builder),
+    Action("/builders/_all/cancelpendingall", auth.CANCEL_ALL, cancel_everything),
+    Action("/builders/_all/stopchangeall", auth.STOP_CHANGE, stop_change),
+    Action("/pendingbuildrequests/cancel", auth.CANCEL, cancel_selected),
+    Action("/buildslaves/{slave}/pause", auth.PAUSE_SLAVE, pause_slave),
+    Action("/buildslaves/{slave}/unpause", auth.PAUSE_SLAVE, unpause_slave),
+    Action("/buildslaves/{slave}/shutdown", auth.GRACEFUL, shut_down_slave),
     Action("/builders/{builder}/retrybuild", auth.REBUILD, retry_build),
     Action("/builders/{builder}/builds/{number}/stop", auth.STOP, stop_build),
     Action("/builders/{builder}/builds/{number}/rebuild", auth.REBUILD, rebuild),

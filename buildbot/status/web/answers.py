@@ -181,7 +181,8 @@ class Answers:
         if session is None or asked.user is None:
             raise Forbidden("Only people who are logged in may do this.")
         self._check_form(request, asked, session)
-        if not await auth.may(self._master.config.www, asked.user, route.needs, place.get("builder")):
+        subject = place.get("builder", place.get("slave"))
+        if not await auth.may(self._master.config.www, asked.user, route.needs, subject):
             raise Forbidden(f"{asked.user.name} may not do this ({route.needs}): the configuration's authz says so.")
         seen = await _waited(route.act(asked, self._master, asked.user))
         self._send_seen(request, asked, session, seen, route.template)

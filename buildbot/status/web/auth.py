@@ -22,10 +22,24 @@ FORCE = "forceBuild"
 STOP = "stopBuild"
 REBUILD = "rebuild"
 CANCEL = "cancelPendingBuild"
+CANCEL_ALL = "cancelAllPendingBuilds"
+STOP_CHANGE = "stopChange"
+PAUSE_BUILDER = "pauseBuilder"
+PAUSE_SLAVE = "pauseSlave"
+GRACEFUL = "gracefulShutdown"
+CLEAN_SHUTDOWN = "cleanShutdown"
 
 # how each era calls it
 _OLD_NAMES = {REBUILD: FORCE}
-_LATER_NAMES = {VIEW: None, FORCE: "force", STOP: "stop", REBUILD: "rebuild", CANCEL: "stop"}
+_LATER_NAMES = {
+    VIEW: None,
+    FORCE: "force",
+    STOP: "stop",
+    REBUILD: "rebuild",
+    CANCEL: "stop",
+    CANCEL_ALL: "stop",
+    STOP_CHANGE: "stop",
+}
 
 
 async def may(www: Web | None, user: User | None, action: str, builder: str | None = None) -> bool:

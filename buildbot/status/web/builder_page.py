@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from buildbot.model import Builder
+from buildbot.model import Builder, OperatorAction
 from buildbot.schedulers.forcesched import ForceScheduler
 from buildbot.status.web import auth, glance, urls
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.estimates import usual_seconds
 from buildbot.status.web.force_forms import Field, fields_of
 from buildbot.status.web.pages import Master, NotFound, Page, View
-from buildbot.store import builders, pages
+from buildbot.store import actions, builders, pages
 
 PAGE = 25
 SHOWN_WAITING = 50
@@ -49,6 +49,7 @@ class BuilderView(View):
     older: str
     newest: str
     forms: tuple[ForceForm, ...]
+    actions: tuple[OperatorAction, ...]
     may_cancel: bool
     may_retry: bool
     may_force: bool
@@ -95,6 +96,7 @@ def view_of(
         older=urls.with_query(glanced.href, [*kept, ("before", found[limit - 1].build.number)]) if more else "",
         newest=urls.with_query(glanced.href, kept) if before is not None else "",
         forms=tuple(forms(master, builder, asked, scheduler, errors or {})),
+        actions=tuple(actions.about(master.store, f"builder {builder.name}")),
         may_cancel=auth.might(master.config.www, asked.user, auth.CANCEL, builder.name),
         may_retry=auth.might(master.config.www, asked.user, auth.REBUILD, builder.name),
         may_force=auth.might(master.config.www, asked.user, auth.FORCE, builder.name),
@@ -105,6 +107,8 @@ def view_of(
 def _waiting(request: pages.WaitingRequest, glanced: glance.Glance) -> Waiting:
     if request.parked_reason is not None:
         why = f"parked: {request.parked_reason}"
+    elif glanced.pause is not None:
+        why = f"the builder is paused by {glanced.pause.who}"
     elif not glanced.slaves:
         why = "no slave of this builder is configured"
     elif not glanced.connected:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from buildbot.model import Change, ChangeID, Property, Verdict
+from buildbot.model import Change, ChangeID, OperatorAction, Property, Verdict
 from buildbot.status.web import urls
 from buildbot.status.web.asked import Asked, whole
 from buildbot.status.web.pages import Master, NotFound, Page, View
-from buildbot.store import changes, pages, properties, schedulers, sources
+from buildbot.store import actions, changes, pages, properties, schedulers, sources
 
 PAGE = 50
 MOST_FILES = 500
@@ -53,6 +53,7 @@ class ChangeView(View):
     properties: tuple[Property, ...]
     judgements: tuple[Judgement, ...]
     other_builds: tuple[pages.BuildOfChange, ...]  # forced ones, rebuilds
+    actions: tuple[OperatorAction, ...]
     newer: str
     older: str
 
@@ -120,6 +121,7 @@ def change_page(asked: Asked, master: Master) -> View:
             for each in judged
         ),
         other_builds=tuple(build for build in built if build.scheduler not in names),
+        actions=tuple(actions.about(master.store, f"change {id}")),
         newer=urls.change(id + 1) if id < changes.last_id(master.store) else "",
         older=urls.change(id - 1) if id > 1 else "",
     )

@@ -12,6 +12,7 @@ from buildbot.status.web.asked import Asked
 from buildbot.status.web.estimates import ends_at
 from buildbot.status.web.pages import Master
 from buildbot.store import pages, slaves
+from buildbot.store.pauses import Pause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """One builder. `state` is a CSS class and a word: building, waiting, idle or offline."""
+    """One builder. `state` is a CSS class and a word: building, paused, waiting, idle or offline."""
 
     builder: Builder
     href: str
@@ -39,6 +40,7 @@ class Glance:
     state: str
     slaves: tuple[Slave, ...]
     connected: int
+    pause: Pause | None
 
 
 def glances(master: Master, wanted: Sequence[Builder]) -> list[Glance]:
@@ -49,7 +51,7 @@ def glances(master: Master, wanted: Sequence[Builder]) -> list[Glance]:
     running: dict[BuilderID, list[pages.RunningBuild]] = {}
     for now_running in pages.running(store):
         running.setdefault(now_running.build.builder_id, []).append(now_running)
-    queues = pages.queue_lengths(store, ids)
+    queues = pages.queues(store, ids)
     present = {slave.name: slave for slave in slaves.present(store)}
     names = {builder.name: builder.slavenames for builder in master.config.builders}
     return [
@@ -57,7 +59,7 @@ def glances(master: Master, wanted: Sequence[Builder]) -> list[Glance]:
             builder,
             finished.get(builder.id, []),
             running.get(builder.id, []),
-            queues.get(builder.id, 0),
+            *queues.get(builder.id, (0, None)),
             [present[name] for name in names.get(builder.name, ()) if name in present],
         )
         for builder in wanted
@@ -69,6 +71,7 @@ def _glance(
     finished: list[Build],
     running: list[pages.RunningBuild],
     waiting: int,
+    pause: Pause | None,
     its_slaves: list[Slave],
 ) -> Glance:
     last = finished[0] if finished else None
@@ -80,9 +83,10 @@ def _glance(
         last_href=urls.build(builder.name, last.number) if last is not None else "",
         running=tuple(activity(each, finished) for each in running),
         queue=count_text(waiting),
-        state=_state(bool(running), waiting, connected),
+        state="paused" if pause is not None and not running else _state(bool(running), waiting, connected),
         slaves=tuple(its_slaves),
         connected=connected,
+        pause=pause,
     )
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from buildbot.config.master import Config
-from buildbot.model import BuildID, BuildRequestID, BuildsetID
+from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID
 from buildbot.status.web.asked import Asked, User
 from buildbot.status.web.streams import Streams
 from buildbot.store.logfiles import LogFiles
+from buildbot.store.pauses import Kind
 from buildbot.store.store import Store
 
 if TYPE_CHECKING:
@@ -66,6 +67,18 @@ class Control(Protocol):
     def cancel_request(self, id: BuildRequestID, who: str, why: str, /) -> bool: ...
 
     def retry_request(self, id: BuildRequestID, who: str, why: str, /) -> bool: ...
+
+    async def cancel_requests(self, ids: Sequence[BuildRequestID], who: str, why: str, /) -> int: ...
+
+    async def cancel_pending(self, wanted: Sequence[BuilderID], who: str, why: str, /) -> int: ...
+
+    async def stop_change(
+        self, change: ChangeID, builder: BuilderID | None, who: str, why: str, /
+    ) -> tuple[int, int]: ...
+
+    def pause(self, kind: Kind, name: str, who: str, why: str, /, *, graceful: bool = False) -> bool: ...
+
+    def unpause(self, kind: Kind, name: str, who: str, why: str, /) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from buildbot.status.web import (
     events_page,
     home_page,
     log_page,
+    operators_page,
+    pending_page,
     slaves_page,
     step_page,
     waterfall_page,
@@ -29,6 +31,8 @@ ROUTES: tuple[Route, ...] = (
     *events_page.ROUTES,
     *slaves_page.ROUTES,
     *changes_page.ROUTES,
+    *operators_page.ROUTES,
+    *pending_page.ROUTES,
     *about_page.ROUTES,
     *actions.ROUTES,
 )

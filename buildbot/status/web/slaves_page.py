@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from buildbot.model import Slave
+from buildbot.model import OperatorAction, Slave
 from buildbot.status.web import urls
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.pages import Master, NotFound, Page, View
-from buildbot.store import pages, slaves
+from buildbot.store import actions, pages, pauses, slaves
 
 PAGE = 100
 BUILDS = 25
@@ -22,6 +22,7 @@ class SlaveLine:
     href: str
     builders: tuple[str, ...]
     running: tuple[pages.RunningBuild, ...]
+    pause: pauses.Pause | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class SlaveView(View):
     line: SlaveLine
     details: tuple[tuple[str, str], ...]
     builds: tuple[pages.RecentBuild, ...]
+    actions: tuple[OperatorAction, ...]
     older: str
     newest: str
 
@@ -75,6 +77,7 @@ def slave_page(asked: Asked, master: Master) -> View:
         line=_lines(master, [slave])[0],
         details=details_of(slave),
         builds=tuple(found[:limit]),
+        actions=tuple(actions.about(master.store, f"slave {slave.name}")),
         older=urls.with_query(href, [*kept, ("before", found[limit - 1].build.id)]) if len(found) > limit else "",
         newest=urls.with_query(href, kept) if before is not None else "",
     )
@@ -84,6 +87,7 @@ def _lines(master: Master, shown: list[Slave]) -> list[SlaveLine]:
     running: dict[str | None, list[pages.RunningBuild]] = {}
     for build in pages.running(master.store):
         running.setdefault(build.slave, []).append(build)
+    paused = pauses.all_of(master.store, pauses.Kind.SLAVE)
     of_slave: dict[str, list[str]] = {}
     for builder in master.config.builders:
         for name in builder.slavenames:
@@ -94,6 +98,7 @@ def _lines(master: Master, shown: list[Slave]) -> list[SlaveLine]:
             href=urls.slave(slave.name),
             builders=tuple(of_slave.get(slave.name, ())),
             running=tuple(running.get(slave.name, ())),
+            pause=paused.get(slave.name),
         )
         for slave in shown
     ]

@@ -266,6 +266,8 @@ class PageEvents:
         if builder is not None and builder not in self._builders:
             self._builders[builder] = log_pages.name_of_builder(self._store, builder)
         name = None if builder is None else self._builders[builder]
+        if event.detail.get("thing") == "builder":
+            name = event.detail["name"]
         return Told(event.id, event.kind.value, name, event.detail.get("number"))
 
 

@@ -54,6 +54,14 @@ def log(builder_name: str, number: int, step_name: str, slug: str) -> str:
     return f"{step(builder_name, number, step_name)}/logs/{segment(slug)}"
 
 
+def pending() -> str:
+    return "/pendingbuildrequests"
+
+
+def operators() -> str:
+    return "/actions"
+
+
 def slaves() -> str:
     return "/buildslaves"
 

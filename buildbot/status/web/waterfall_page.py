@@ -30,6 +30,8 @@ _EVENT_KINDS = (
     EventKind.MASTER_STOPPED,
     EventKind.CONFIG_LOADED,
     EventKind.CONFIG_REFUSED,
+    EventKind.PAUSED,
+    EventKind.UNPAUSED,
 )
 
 
@@ -244,13 +246,22 @@ def _change_box(change: Change) -> Box[Shown]:
     return Box(change.arrived_at, change.arrived_at + 1, shown)
 
 
+PAUSE_WORDS = {EventKind.PAUSED: "pause", EventKind.UNPAUSED: "unpause"}
+
+
 def _event_box(event: Event, slave: str | None) -> Box[Shown]:
     href = "" if slave is None else urls.slave(slave)
+    who = event.detail.get("who")
     match event.kind:
         case EventKind.SLAVE_CONNECTED:
             text = f"connect {slave}"
         case EventKind.SLAVE_LOST:
             text = f"disconnect {slave}"
+        case EventKind.PAUSED | EventKind.UNPAUSED:
+            name = str(event.detail.get("name"))
+            is_slave = event.detail.get("thing") == "slave"
+            text = f"{'retire' if event.detail.get('graceful') else PAUSE_WORDS[event.kind]} {name} by {who}"
+            href = urls.slave(name) if is_slave else urls.builder(name)
         case EventKind.CONFIG_LOADED:
             text = "config updated"
         case _:

@@ -57,7 +57,7 @@ def named(name: str) -> Any:
 
 
 def test_everything_that_has_states_is_drawn() -> None:
-    assert list(drawings()) == ["Buildset", "Request", "Build", "Step", "Command", "Slave session"]
+    assert list(drawings()) == ["Buildset", "Request", "Build", "Step", "Command", "Slave session", "Pause"]
     assert PAGE.count("```mermaid") == len(drawings())
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from twisted.internet import task
+
 from buildbot.config.authz import ActionAuthz, UserPasswordAuth
 from buildbot.process.control import Control
 from buildbot.process.progress import Progress
@@ -13,7 +15,22 @@ from tests.unit.web.visitor import NOW, SiteCase, links_in
 
 USERS = UserPasswordAuth([("ada", "secret")])
 B = "/builders/a%2Fb%20%3Cx%3E"
-ADDRESSES = (f"{B}/force", f"{B}/cancelbuild", f"{B}/retrybuild", f"{B}/builds/1/stop", f"{B}/builds/1/rebuild")
+ADDRESSES = (
+    f"{B}/force",
+    f"{B}/cancelbuild",
+    f"{B}/retrybuild",
+    f"{B}/builds/1/stop",
+    f"{B}/builds/1/rebuild",
+    f"{B}/pause",
+    f"{B}/unpause",
+    f"{B}/stopchange",
+    "/builders/_all/cancelpendingall",
+    "/builders/_all/stopchangeall",
+    "/pendingbuildrequests/cancel",
+    "/buildslaves/s1/pause",
+    "/buildslaves/s1/unpause",
+    "/buildslaves/s1/shutdown",
+)
 
 
 class ActionCase(SiteCase):
@@ -136,7 +153,7 @@ class DoingTests(ActionCase):
         class Running:
             by_id: dict = {}
 
-        self.control = Control(self.store, Running(), Progress(), lambda: NOW)  # type: ignore[arg-type]
+        self.control = Control(self.store, Running(), Progress(), lambda: NOW, task.Clock())  # type: ignore[arg-type]
         self.site = self.make_site()
         self.cookies.clear()
         self.log_in()
@@ -152,7 +169,7 @@ class DoingTests(ActionCase):
         for _ in range(requests.MOST_RETRIES + 1):
             self.store.transact(requests.claim, self.request, NOW)
             self.store.transact(requests.put_back, self.request, NOW, "the slave went away")
-        self.control = Control(self.store, SimpleNamespace(by_id={}), Progress(), lambda: NOW)  # type: ignore[arg-type]
+        self.control = Control(self.store, SimpleNamespace(by_id={}), Progress(), lambda: NOW, task.Clock())  # type: ignore[arg-type]
         self.site = self.make_site()
         self.assertNotIn("Try again", self.visit(B).text)
         self.log_in()

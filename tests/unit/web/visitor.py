@@ -49,6 +49,27 @@ class Control(Asking):
         return self.answer
 
 
+    async def cancel_requests(self, ids, who, why):
+        self.asked.append(("cancel", tuple(ids), who, why))
+        return len(ids)
+
+    async def cancel_pending(self, wanted, who, why):
+        self.asked.append(("cancel all", tuple(wanted), who, why))
+        return 7
+
+    async def stop_change(self, change, builder, who, why):
+        self.asked.append(("stop change", change, builder, who, why))
+        return 2, 1
+
+    def pause(self, kind, name, who, why, *, graceful=False):
+        self.asked.append(("retire" if graceful else "pause", kind, name, who, why))
+        return self.answer
+
+    def unpause(self, kind, name, who, why):
+        self.asked.append(("unpause", kind, name, who, why))
+        return self.answer
+
+
 class Answer:
     def __init__(self, response: Any, body: bytes) -> None:
         self.status: int = response.code

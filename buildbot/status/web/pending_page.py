@@ -1,0 +1,40 @@
+"""Every request that waits, whatever it waits for, with boxes to tick and cancel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from buildbot.status.web import auth, urls
+from buildbot.status.web.asked import Asked
+from buildbot.status.web.pages import Master, Page, View
+from buildbot.store import pages
+
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingView(View):
+    waiting: tuple[tuple[str, pages.WaitingRequest], ...]  # builder, request
+    next: str
+    first: str
+    may_cancel: bool
+    may_cancel_all: bool
+
+
+def pending(asked: Asked, master: Master) -> View:
+    after = asked.maybe_number("after")
+    found = pages.all_waiting(master.store, after or 0, PAGE + 1)
+    more = len(found) > PAGE
+    www, user = master.config.www, asked.user
+    return PendingView(
+        title="Waiting requests",
+        events="/events",
+        waiting=tuple(found[:PAGE]),
+        next=urls.with_query(urls.pending(), [("after", found[PAGE - 1][1].id)]) if more else "",
+        first=urls.pending() if after else "",
+        may_cancel=auth.might(www, user, auth.CANCEL),
+        may_cancel_all=auth.might(www, user, auth.CANCEL_ALL),
+    )
+
+
+ROUTES = (Page("/pendingbuildrequests", "pending.html", pending),)
