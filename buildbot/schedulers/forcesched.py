@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import did_you_mean, error
 from buildbot.config.master import DEFAULT_VALIDATION
-from buildbot.model import BuildsetID, Property
+from buildbot.model import BuildsetID, PatchID, Property
 from buildbot.schedulers.base import BaseScheduler, Settled
 from buildbot.schedulers.parameters import (
     NOBODY,
@@ -18,9 +18,9 @@ from buildbot.schedulers.parameters import (
     BaseParameter,
     BooleanParameter,
     ChoiceStringParameter,
-    CodebaseParameter,
     FieldErrors,
     Fields,
+    FileParameter,
     FixedParameter,
     InheritBuildParameter,
     IntParameter,
@@ -34,6 +34,7 @@ from buildbot.schedulers.parameters import (
     WorkerChoiceParameter,
     adopted,
 )
+from buildbot.schedulers.parameters_source import CodebaseParameter, PatchParameter
 from buildbot.store import Store, actions, builders, builds, properties, sourcestamps
 from buildbot.store.store import Queries
 
@@ -44,12 +45,14 @@ __all__ = [
     "ChoiceStringParameter",
     "CodebaseParameter",
     "FieldErrors",
+    "FileParameter",
     "FixedParameter",
     "ForceScheduler",
     "InheritBuildParameter",
     "IntParameter",
     "NestedParameter",
     "ParameterGroup",
+    "PatchParameter",
     "StringParameter",
     "TextParameter",
     "UserNameParameter",
@@ -116,13 +119,15 @@ class ForceScheduler(BaseScheduler):
             *self.property_fields,
         ]
         self.taken = {"owner", "reason", "scheduler"}.union(*(_set_by(field) for field in self.property_fields))
-        self.full_names = [name for field in self.all_fields for name in _names(field)]
+        self.full_names = [field.fullName for field in _leaves(self.all_fields)]
+        self.file_names = [field.fullName for field in _leaves(self.all_fields) if isinstance(field, FileParameter)]
         _check_names(name, self.full_names)
 
     def describe_fields(self, builder: str | None = None, anonymous: bool = False) -> list[dict[str, Any]]:
         """What a form needs, in order. Each field: name (that it sends), label, kind, default, required, multiple,
-        hide, tooltip; and by kind: size; cols and rows; choices and strict; fields (of a group), layout, columns.
-        kind: string, text, int, bool, choice, fixed, username, group. Who is logged in is not asked for a name.
+        hide, tooltip, tablabel, maxsize, autopopulate; and by kind: size; cols and rows; choices and strict; fields (of
+        a group), layout, columns. kind: string, text, int, bool, choice, slave, file, fixed, username, group. Who is
+        logged in is not asked for a name.
         """
         described = [field.describe(self, builder) for field in self.all_fields]
         described[0]["hide"] = described[0]["hide"] or not anonymous
@@ -140,8 +145,9 @@ async def force(
 ) -> BuildsetID:
     """Ask for a build of these builders (none given: of all of the scheduler's). Raises FieldErrors.
 
-    `fields` is what a form sent; `who` is logged in ("" or "anonymous": nobody, so the username field says who).
-    `validation` is c['validation']. The buildset, and who asked for it and why, survive a power loss.
+    `fields` is what a form sent, and in it files with bytes that are no text as surrogates. `who` is logged in ("" or
+    "anonymous": nobody, so the username field says who). `validation` is c['validation']. The buildset, and who asked
+    for it and why, survive a power loss.
     """
     rules = DEFAULT_VALIDATION if validation is None else validation
     asking = Asking(fields, who, rules, scheduler, builder_names[0] if len(builder_names) == 1 else None)
@@ -196,6 +202,7 @@ def _force(
             project=stamp.get("project") or "",
             branch=stamp.get("branch"),
             revision=stamp.get("revision"),
+            patch_id=_patch(store, asking, codebase, owner),
             now=now,
         )
         for codebase, stamp in asking.stamps.items()
@@ -214,6 +221,13 @@ def _force(
     who = owner if asking.who in NOBODY else asking.who
     actions.add(store, who=who, what="force", subject=", ".join(names), why=reason, now=now)
     return buildset
+
+
+def _patch(store: Store, asking: Asking, codebase: str, owner: str) -> PatchID | None:
+    job = asking.patches.get(codebase)
+    if job is None:
+        return None
+    return sourcestamps.add_patch(store, job.patch, job.patch_level, job.subdir, job.who or owner, job.comment)
 
 
 def _inherited(store: Queries, inherits: Sequence[str]) -> dict[str, Any]:
@@ -267,10 +281,13 @@ def _set_by(field: BaseParameter) -> set[str]:
     return {field.name}
 
 
-def _names(field: BaseParameter) -> list[str]:
-    if isinstance(field, NestedParameter):
-        return [name for inner in field.fields for name in _names(inner)]
-    return [field.fullName]
+def _leaves(fields: Sequence[BaseParameter]) -> Iterator[BaseParameter]:
+    """The fields that a form sends."""
+    for field in fields:
+        if isinstance(field, NestedParameter):
+            yield from _leaves(field.fields)
+        else:
+            yield field
 
 
 def _checked_template(scheduler: str, template: Any) -> str:

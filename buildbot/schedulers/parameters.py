@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from typing import Any
 
 from twisted.logger import Logger
 
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import did_you_mean, error
+from buildbot.schedulers.tryjob import TryJob
 
 _log = Logger()
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+")
 NOBODY = ("", "anonymous")
+LAYOUTS = ("vertical", "simple", "tabs")
 
 Fields = Mapping[str, Sequence[str]]
 Validation = Mapping[str, re.Pattern[str]]
@@ -47,6 +48,7 @@ class Asking:
         self.builder = builder
         self.errors: dict[str, str] = {}
         self.stamps: dict[str, dict[str, str | None]] = {}
+        self.patches: dict[str, TryJob] = {}  # of codebases
         self.inherits: list[str] = []  # builds whose forced properties are taken over, "builder/number"
 
     def check(self, rule: str, text: str, what: str) -> None:
@@ -62,7 +64,9 @@ class BaseParameter:
 
     name: of the property it sets. label: shown beside the field (default: the name). regex: a text must match it from
     its beginning. default. required: an empty answer is a mistake. multiple: the answer is a list. hide: not shown,
-    the default is used. tooltip: help. maxsize: bytes. tablabel, autopopulate, debug: accepted for later.
+    the default is used. tooltip: help. maxsize: bytes. tablabel: of its tab, in a group with tabs (default: the label).
+    autopopulate: {answer: {full name of another field: what to fill in there}}, when the answer changes. debug: taken,
+    and does nothing.
     """
 
     kind = "string"
@@ -90,6 +94,9 @@ class BaseParameter:
             else:
                 error(f"{type(self).__name__}() has no argument {key!r}", did_you_mean(key, [*known, "regex"]))
         self.regex = self._compiled(regex)
+        if not _is_autopopulate(self.autopopulate):
+            error(f"parameter {name!r}: autopopulate is {{answer: {{field: value}}}}, not {self.autopopulate!r}")
+            self.autopopulate = None
 
     def _compiled(self, regex: Any) -> re.Pattern[str] | None:
         try:
@@ -119,6 +126,9 @@ class BaseParameter:
             "multiple": self.multiple,
             "hide": self.hidden,
             "tooltip": self.tooltip,
+            "tablabel": self.tablabel or self.label,
+            "maxsize": self.maxsize,
+            "autopopulate": self.autopopulate,
         }
 
     def collect(self, asking: Asking, into: dict[str, Any]) -> None:
@@ -142,7 +152,7 @@ class BaseParameter:
         return self._one(given[-1] if given else "", asking)
 
     def _one(self, text: str, asking: Asking) -> Any:
-        if self.maxsize is not None and len(text.encode()) > self.maxsize:
+        if self.maxsize is not None and len(text.encode("utf-8", "surrogateescape")) > self.maxsize:
             raise ValidationError(f"is too long: at most {self.maxsize} bytes")
         text = self.tidy(text)
         if not text:
@@ -163,6 +173,12 @@ class BaseParameter:
     def parse_from_arg(self, s: str) -> Any:
         """The value of one answer. Users' subclasses raise ValidationError or ValueError."""
         return s
+
+
+def _is_autopopulate(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, Mapping) and all(isinstance(others, Mapping) for others in value.values())
 
 
 def _is_setting(cls: type, key: str) -> bool:
@@ -235,6 +251,23 @@ class BooleanParameter(BaseParameter):
             return bool(self.default)
         given = asking.fields.get(self.fullName) or [""]
         return given[-1].strip().lower() in ("true", "on", "1", "yes")
+
+
+@configurable
+class FileParameter(BaseParameter):
+    """A file that is sent. The value is what it holds, as text. maxsize: bytes, 1 MiB (a form may have 8 in all)."""
+
+    kind = "file"
+    maxsize: int | None = 1024 * 1024
+    _binary = False  # whether bytes that are no text may be in it, as surrogates
+
+    def tidy(self, text: str) -> str:
+        return text
+
+    def parse_from_arg(self, s: str) -> str:
+        if not self._binary and any("\udc80" <= character <= "\udcff" for character in s):
+            raise ValidationError("is not a text in UTF-8")
+        return s
 
 
 @configurable
@@ -332,7 +365,9 @@ class InheritBuildParameter(ChoiceStringParameter):
 
 @configurable
 class WorkerChoiceParameter(ChoiceStringParameter):
-    """Which buildslave is to build it: sets the property `slavename`. choices: names; any name when there are none."""
+    """Which buildslave is to build it: sets the property `slavename`. choices: names (default: the builder's own)."""
+
+    kind = "slave"
 
     def __init__(self, name: str = "slavename", label: str | None = "Buildslave:", **kw: Any) -> None:
         kw.setdefault("strict", bool(kw.get("choices")))
@@ -343,7 +378,8 @@ class WorkerChoiceParameter(ChoiceStringParameter):
 class NestedParameter(BaseParameter):
     """A group of parameters. With a name, their values are one property, a dictionary; without, each is its own.
 
-    fields: list of parameters. layout, columns: how a page may set them.
+    fields: list of parameters. layout: vertical (default), simple (without a frame) or tabs. columns: 1 to 4; as many
+    as suit the fields when it is not said.
     """
 
     kind = "group"
@@ -353,6 +389,10 @@ class NestedParameter(BaseParameter):
     def __init__(self, name: str, fields: Sequence[BaseParameter] = (), label: str | None = None, **kw: Any) -> None:
         super().__init__(name, label, **kw)
         self.fields: list[BaseParameter] = adopted(fields, self)
+        if self.layout not in LAYOUTS:
+            error(f"parameter {name!r}: layout is one of {', '.join(LAYOUTS)}, not {self.layout!r}")
+        if self.columns not in (None, 1, 2, 3, 4):
+            error(f"parameter {name!r}: columns is a number from 1 to 4, not {self.columns!r}")
 
     def describe(self, scheduler: Any, builder: str | None) -> dict[str, Any]:
         return {
@@ -395,76 +435,6 @@ class AnyPropertyParameter(NestedParameter):
         if name in asking.scheduler.taken:
             asking.errors[self.fields[0].fullName] = f"{name!r} has a field of its own, or is set by the form itself"
         into[name] = value
-
-
-class DefaultField:
-    """The codebase's field is the usual one."""
-
-
-@configurable
-class CodebaseParameter(NestedParameter):
-    """What to build of one codebase.
-
-    codebase: its name. branch, revision, repository, project: each a parameter, a string (fixed), or None (not
-    asked); left out, a field for text.
-    """
-
-    def __init__(
-        self,
-        codebase: str,
-        name: str | None = None,
-        label: str | None = None,
-        branch: Any = DefaultField,
-        revision: Any = DefaultField,
-        repository: Any = DefaultField,
-        project: Any = DefaultField,
-        patch: Any = None,
-        **kw: Any,
-    ) -> None:
-        if patch is not None:
-            error(f"codebase {codebase!r}: a patch cannot be given with a forced build")
-        self.codebase = codebase
-        given = {"branch": branch, "revision": revision, "repository": repository, "project": project}
-        fields = [_stamp_field(key, value) for key, value in given.items()]
-        super().__init__(
-            codebase if name is None else name,
-            [field for field in fields if field is not None],
-            codebase if label is None else label,
-            **kw,
-        )
-
-    def collect(self, asking: Asking, into: dict[str, Any]) -> None:
-        stamp: dict[str, str | None] = {}
-        for field in self.fields:
-            values: dict[str, Any] = {}
-            field.collect(asking, values)
-            value = values.get(field.name)
-            try:
-                if value and not isinstance(field, FixedParameter) and field.name in ("branch", "revision"):
-                    asking.check(field.name, str(value), field.name)
-            except ValidationError as wrong:
-                asking.errors[field.fullName] = str(wrong)
-            stamp[field.name] = str(value) if value else None
-        asking.stamps[self.codebase] = stamp
-
-
-def _stamp_field(name: str, value: Any) -> BaseParameter | None:
-    if value is DefaultField:
-        return StringParameter(name, f"{name.capitalize()}:", size=30)
-    if isinstance(value, str):
-        return FixedParameter(name, default=value)
-    if value is None or isinstance(value, BaseParameter):
-        return _renamed(value, name)
-    error(f"{name} of a codebase is a parameter, a string or None, not {value!r}")
-    return None
-
-
-def _renamed(field: BaseParameter | None, name: str) -> BaseParameter | None:
-    if field is None:
-        return None
-    own = copy(field)  # one parameter may serve several codebases
-    own.name = name
-    return own
 
 
 def adopted(fields: Any, around: BaseParameter | None) -> list[BaseParameter]:

@@ -44,6 +44,9 @@ async def force_build(asked: Asked, master: Master, user: User) -> Seen:
 def _answers(asked: Asked, scheduler: ForceScheduler) -> dict[str, list[str]]:
     """What was typed, without the page's own fields. Scripts of 0.7 call the reason comments."""
     answers = {field: list(values) for field, values in asked.form.items() if field not in OWN_FIELDS}
+    for name in scheduler.file_names:
+        if name in asked.sent:
+            answers[name] = [value.decode(errors="surrogateescape") for value in asked.sent[name]]
     reason = scheduler.reason_field.fullName
     if "comments" in answers and "comments" not in scheduler.full_names and reason not in answers:
         answers[reason] = answers.pop("comments")
@@ -202,7 +205,7 @@ def _request_of(asked: Asked, master: Master) -> tuple[Builder, BuildRequestID]:
 
 
 ROUTES = (
-    Action("/builders/{builder}/force", auth.FORCE, force_build, "builder.html"),
+    Action("/builders/{builder}/force", auth.FORCE, force_build, "force.html"),
     Action("/builders/{builder}/cancelbuild", auth.CANCEL, cancel_build),
     Action("/builders/{builder}/stopchange", auth.STOP_CHANGE, stop_change),
     Action("/builders/{builder}/pause", auth.PAUSE_BUILDER, pause_builder),

@@ -21,6 +21,7 @@ from buildbot.status.web import auth, urls
 from buildbot.status.web.asked import Asked, BadRequest, User, parse_values
 from buildbot.status.web.login_page import Login, LoginView
 from buildbot.status.web.pages import Action, Forbidden, Master, NotFound, Page, Raw, Redirect, Routes, Seen, View
+from buildbot.status.web.posted import Sent, fields
 from buildbot.status.web.sessions import Session, Sessions
 from buildbot.status.web.static_files import StaticFiles, content_type, public_file
 
@@ -362,18 +363,20 @@ def cookie_of(request: Request, name: str) -> str:
 
 
 def read_asked(request: Request, session: Session | None, now: float) -> Asked:
-    """The request's values. The query and the form are kept apart: Twisted mixes them."""
+    """The request's values, the query and the form apart. Raises BadRequest."""
     path, _, query = request.uri.decode("ascii", "replace").partition("?")
     if not path.startswith("/"):
         path = "/" + path.partition("//")[2].partition("/")[2]
     method = request.method.decode("ascii", "replace")
     names = ("x-live", "if-none-match", "range", "if-range", "accept-language", "accept", "last-event-id")
+    sent = _sent(request) if method == "POST" else {}
     headers = {name: value for name in names if (value := request.getHeader(name)) is not None}
     return Asked(
         method=method,
         path=path,
         query=parse_values(query),
-        form=_form(request) if method == "POST" else {},
+        form={name: tuple(value.decode(errors="replace") for value in values) for name, values in sent.items()},
+        sent=sent,
         headers=headers,
         user=session.user if session else None,
         now=now,
@@ -381,8 +384,7 @@ def read_asked(request: Request, session: Session | None, now: float) -> Asked:
     )
 
 
-def _form(request: Request) -> dict[str, tuple[str, ...]]:
-    return {
-        name.decode(errors="replace"): tuple(value.decode(errors="replace") for value in values)
-        for name, values in request.args.items()
-    }
+def _sent(request: Request) -> Sent:
+    content: Any = request.content
+    content.seek(0)
+    return fields(request.getHeader("content-type") or "", content.read())

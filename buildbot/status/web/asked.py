@@ -34,6 +34,7 @@ class Asked:
     place: Mapping[str, str] = field(default_factory=dict)
     query: Values = field(default_factory=dict)
     form: Values = field(default_factory=dict)
+    sent: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)  # the form as it came, for files
     headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
     user: User | None = None
     now: float = 0.0

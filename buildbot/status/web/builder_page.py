@@ -126,6 +126,8 @@ def force_schedulers(master: Master, builder: str) -> list[ForceScheduler]:
 
 
 def forms(master: Master, builder: Builder, asked: Asked, failed: str, errors: dict[str, str]) -> list[ForceForm]:
+    configured = master.config.builder(builder.name)
+    slaves = () if configured is None else configured.slavenames
     return [
         ForceForm(
             scheduler=scheduler.name,
@@ -134,6 +136,7 @@ def forms(master: Master, builder: Builder, asked: Asked, failed: str, errors: d
                 scheduler.describe_fields(builder.name),
                 asked.form if scheduler.name == failed else None,
                 errors if scheduler.name == failed else {},
+                slaves,
             ),
             open=scheduler.name == failed,
         )
@@ -141,4 +144,7 @@ def forms(master: Master, builder: Builder, asked: Asked, failed: str, errors: d
     ]
 
 
-ROUTES = (Page("/builders/{builder}", "builder.html", builder_page),)
+ROUTES = (
+    Page("/builders/{builder}", "builder.html", builder_page),
+    Page("/builders/{builder}/force", "force.html", builder_page),
+)

@@ -36,14 +36,41 @@ LARGEST_FORM_BYTES = 8 << 20
 
 
 class _Request(server.Request):
-    """Refuses bodies that are too large before they are read."""
+    """Refuses bodies that are too large: before they are read, or, when their length is not said, as they come.
+
+    Twisted would take a form apart by itself, for seconds when somebody means ill: it does not see that it is one, and
+    `posted` does it instead.
+    """
+
+    _received = 0
+    _kinds: Sequence[bytes] | None = None
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        self._kinds = self.requestHeaders.getRawHeaders(b"content-type")
+        self.requestHeaders.removeHeader(b"content-type")
+        super().requestReceived(command, path, version)
+
+    def process(self) -> None:
+        if self._kinds is not None:
+            self.requestHeaders.setRawHeaders(b"content-type", self._kinds)
+        super().process()
 
     def gotLength(self, length: int | None) -> None:
         if length is not None and length > LARGEST_FORM_BYTES:
-            channel: Any = self.channel
-            channel._respondToBadRequestAndDisconnect()
+            self._refuse()
             return
         super().gotLength(length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received <= LARGEST_FORM_BYTES:
+            super().handleContentChunk(data)
+        elif self._received - len(data) <= LARGEST_FORM_BYTES:  # said once
+            self._refuse()
+
+    def _refuse(self) -> None:
+        channel: Any = self.channel
+        channel._respondToBadRequestAndDisconnect()
 
 
 class Pages(Resource):

@@ -17,11 +17,13 @@ from buildbot.schedulers.forcesched import (
     ChoiceStringParameter,
     CodebaseParameter,
     FieldErrors,
+    FileParameter,
     FixedParameter,
     ForceScheduler,
     InheritBuildParameter,
     IntParameter,
     NestedParameter,
+    PatchParameter,
     StringParameter,
     TextParameter,
     UserNameParameter,
@@ -29,7 +31,7 @@ from buildbot.schedulers.forcesched import (
     WorkerChoiceParameter,
     force,
 )
-from buildbot.store import actions, builds, buildsets, events, properties, slaves
+from buildbot.store import actions, builds, buildsets, events, properties, slaves, sourcestamps
 from tests.unit.schedulers.cases import SchedulerCase
 
 HEAD = ("owner", "reason", "scheduler")
@@ -465,10 +467,67 @@ class TestMistakes(ForceCase):
             ("reasonString takes", lambda: Force("f", ["full"], reasonString="%(who)s")),
             ("did you mean 'buttonName'?", lambda: Force("f", ["full"], buttonname="x")),
             ("builderNames is a list", lambda: Force("f", "full")),
-            ("a patch cannot be given", lambda: CodebaseParameter("a", patch=StringParameter("p"))),
+            ("patch is a PatchParameter", lambda: CodebaseParameter("a", patch=StringParameter("p"))),
             ("needs this name itself", lambda: ForceScheduler("f", ["full"], properties=[StringParameter("token")])),
             ("no argument 'fullName'", lambda: StringParameter("a", fullName="b")),
             ("branch of a codebase is", lambda: CodebaseParameter("a", branch=7)),
         ]
         for expected, make in table:
             refused(expected, make)
+
+
+class TestFilesAndPatches(ForceCase):
+    def test_a_file_is_text_and_bounded(self) -> None:
+        scheduler = self.with_field(FileParameter("notes", maxsize=10), FileParameter("other"))
+        self.assertEqual(self.values(scheduler, notes=" a\r\nb "), {"notes": " a\r\nb ", "other": ""})
+        self.assertEqual(scheduler.file_names, ["notes", "other"])
+        self.assertIn("at most 10 bytes", self.errors_afresh(scheduler, notes="ü" * 6)["notes"])
+        self.assertIn("UTF-8", self.errors_afresh(scheduler, other="\udcff")["other"])
+
+    def patched(self, **kw: Any) -> ForceScheduler:
+        source = CodebaseParameter("lib", patch=PatchParameter(**kw))
+        return ForceScheduler("force", ["full"], codebases=[source, "app"], properties=[])
+
+    def test_a_patch_over_one_codebase(self) -> None:
+        self.force(
+            self.patched(), lib_branch="topic", lib_patch_body="diff \udcff\r\n", lib_patch_level="2",
+            lib_patch_subdir="src", lib_patch_comment="why", reason="r",
+        )  # fmt: skip
+        (buildset,) = self.buildsets()
+        app, lib = sorted(self.stamps(buildset), key=lambda stamp: stamp.codebase)
+        self.assertIsNone(app.patch_id)
+        assert lib.patch_id is not None
+        patch = sourcestamps.patch(self.store, lib.patch_id)
+        assert patch is not None
+        self.assertEqual(patch[1:], (2, b"diff \xff\r\n", "src", "ada", "why"))
+        self.assertEqual(set(self.properties(buildset)), set(HEAD))
+
+    def test_without_a_file_there_is_no_patch(self) -> None:
+        self.force(self.patched(), lib_patch_body="", lib_patch_level="1")
+        self.assertEqual([stamp.patch_id for stamp in self.stamps(self.buildsets()[0])], [None, None])
+
+    def test_mistakes_of_a_patch_stand_at_their_fields(self) -> None:
+        wrong = self.errors(self.patched(), lib_patch_body="d", lib_patch_level="x")
+        self.assertIn("whole number", wrong["lib_patch_level"])
+        wrong = self.errors(self.patched(), lib_patch_body="d", lib_patch_level="-1")
+        self.assertIn("0 to 99", wrong["lib_patch_body"])
+        wrong = self.errors(self.patched(), lib_patch_body="d", lib_patch_subdir="../x")
+        self.assertIn("not below the source", wrong["lib_patch_body"])
+
+    def test_own_fields_of_a_patch(self) -> None:
+        scheduler = self.patched(fields=[FixedParameter("level", default=0), FileParameter("body", required=True)])
+        self.assertIn("needs an answer", self.errors(scheduler, lib_patch_body="")["lib_patch_body"])
+        self.force(scheduler, lib_patch_body="diff")
+        self.assertEqual(self.store.column("SELECT level FROM patches"), [0])
+        with self.assertRaises(ConfigErrors):
+            PatchParameter(fields=[StringParameter("nonsense")])
+
+    def test_wrong_layouts_are_config_errors(self) -> None:
+        makers: list[Any] = [
+            lambda: NestedParameter("g", [], layout="round"),
+            lambda: NestedParameter("g", [], columns=7),
+            lambda: StringParameter("s", autopopulate={"a": "b"}),
+        ]
+        for make in makers:
+            with self.assertRaises(ConfigErrors):
+                make()

@@ -108,7 +108,7 @@ class RefusalTests(ActionCase):
     def test_looking_at_an_action_does_nothing(self) -> None:
         self.log_in()
         for address in ADDRESSES:
-            self.assertEqual(self.visit(address).status, 404, address)
+            self.assertEqual(self.visit(address).status, 200 if address.endswith("/force") else 404, address)
         self.assertEqual(self.control.asked, [])
 
 

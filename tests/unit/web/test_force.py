@@ -9,12 +9,16 @@ from buildbot.config.master import DEFAULT_VALIDATION
 from buildbot.schedulers.forcesched import (
     BooleanParameter,
     ChoiceStringParameter,
+    CodebaseParameter,
+    FileParameter,
     FixedParameter,
     ForceScheduler,
     IntParameter,
     NestedParameter,
+    PatchParameter,
     StringParameter,
     TextParameter,
+    WorkerChoiceParameter,
 )
 from buildbot.store import actions, buildsets, properties, requests, sourcestamps
 from tests.unit.web.visitor import SiteCase
@@ -141,3 +145,58 @@ class PostTests(ForceCase):
     def test_scripts_of_old_call_the_reason_comments(self) -> None:
         self.assertEqual(self.force(scheduler="second", comments="nightly").status, 303)
         self.assertEqual(self.forced()[0].reason, "A build was forced by 'ada': nightly")
+
+
+class UploadTests(ForceCase):
+    def setUp(self) -> None:
+        super().setUp()
+        tabs = [NestedParameter(name, [StringParameter("x", default=name)]) for name in ("one", "two <b>")]
+        fields = [
+            FileParameter("notes", maxsize=100),
+            ChoiceStringParameter("how", choices=["fast"], autopopulate={"fast": {"notes": '"&'}}),
+            WorkerChoiceParameter(),
+            NestedParameter("t", tabs, layout="tabs"),
+            NestedParameter("c", [StringParameter("y")], "Shown", columns=3, layout="simple"),
+        ]
+        source = CodebaseParameter("", label="", patch=PatchParameter())
+        self.scheduler = ForceScheduler("by hand", [BUILDER], codebases=[source], properties=fields)
+        self.configure({BUILDER: ["s1"]}, schedulers=(self.scheduler,))
+
+    def upload_form(self, files: dict[str, bytes], **fields: str):
+        return self.upload(f"{ADDRESS}/force", files, token=self.token(), forcescheduler="by hand", **fields)
+
+    def test_the_form_on_a_page_of_its_own(self) -> None:
+        text = self.visit(f"{ADDRESS}/force").text
+        for part in (
+            'enctype="multipart/form-data"',
+            '<input type="file" id="f3-notes" name="notes">',
+            '<input type="file" id="f2-patch_body" name="patch_body">',
+            'data-fills="{&#34;fast&#34;: {&#34;notes&#34;: &#34;\\&#34;&amp;&#34;}}"',
+            '<option value="s1">',
+            "<summary>two &lt;b&gt;</summary>",
+            '<div class="columns3">',
+        ):
+            self.assertIn(part, text)
+        self.assertIn(f'href="{ADDRESS}/force"', self.visit(ADDRESS).text)
+
+    def test_files_arrive_byte_for_byte(self) -> None:
+        patch = b"--- a\r\n+++ b\n\xff\0"
+        self.assertEqual(self.upload_form({"notes": "ü\n".encode(), "patch_body": patch}, reason="r").status, 303)
+        (buildset,) = self.forced()
+        self.assertEqual(self.store.column("SELECT body FROM patches"), [patch])
+        found = {p.name: p.value for p in properties.of(self.store, "buildset", buildset.id)}
+        self.assertEqual(found["notes"], "ü\n")
+
+    def test_a_mistake_stands_at_the_file_and_nothing_is_forced(self) -> None:
+        answer = self.upload_form({"notes": b"\xff"}, reason="mine")
+        self.assertEqual((answer.status, answer.text.count('class="error"')), (400, 1))
+        self.assertIn("is not a text in UTF-8", answer.words)
+        self.assertIn('value="mine"', answer.text)
+        self.assertIn("at most 100 bytes", self.upload_form({"notes": b"x" * 101}).words)
+        self.assertEqual(self.forced(), [])
+
+    def test_a_mistake_in_a_tab_opens_it(self) -> None:
+        self.scheduler.property_fields[3].fields[1].fields[0].regex = re.compile("z")  # type: ignore[attr-defined]
+        answer = self.upload_form({}, **{"t_two <b>_x": "bad"})
+        self.assertIn("open><summary>two &lt;b&gt;</summary>", answer.text)
+        self.assertNotIn("open><summary>one</summary>", answer.text)

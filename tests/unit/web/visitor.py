@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -133,17 +134,24 @@ class SiteCase(SynchronousTestCase):
 
     # -- asking
 
-    def visit(self, path: str, method: str = "GET", form: dict[str, Any] | None = None, **headers: str) -> Answer:
+    def visit(
+        self,
+        path: str,
+        method: str = "GET",
+        form: dict[str, Any] | None = None,
+        sent: bytes | None = None,
+        **headers: str,
+    ) -> Answer:
         agent = RequestTraversalAgent(self.site.resource)
         given = Headers({name.replace("_", "-"): [value] for name, value in headers.items()})
         if self.cookies:
             given.setRawHeaders("Cookie", ["; ".join(f"{name}={value}" for name, value in self.cookies.items())])
         body = None
         if form is not None:
-            import io
-
             given.setRawHeaders("Content-Type", ["application/x-www-form-urlencoded"])
             body = FileBodyProducer(io.BytesIO(urlencode(form, doseq=True).encode()), cooperator=_AtOnce())
+        if sent is not None:
+            body = FileBodyProducer(io.BytesIO(sent), cooperator=_AtOnce())
         requested = agent.request(method.encode(), f"http://localhost{path}".encode(), given, body)
         agent.flush()
         for _ in range(20):
@@ -158,6 +166,14 @@ class SiteCase(SynchronousTestCase):
 
     def post(self, path: str, **form: Any) -> Answer:
         return self.visit(path, "POST", form)
+
+    def upload(self, path: str, files: dict[str, bytes], **form: str) -> Answer:
+        """Send a form as browsers do when it has files."""
+        parts = [(f'name="{name}"', value.encode()) for name, value in form.items()]
+        parts += [(f'name="{name}"; filename="f"', content) for name, content in files.items()]
+        lines = [b"--edge\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (a.encode(), b) for a, b in parts]
+        kind = {"Content_Type": "multipart/form-data; boundary=edge"}
+        return self.visit(path, "POST", sent=b"".join([*lines, b"--edge--\r\n"]), **kind)
 
     def _keep_cookies(self, response: Any) -> None:
         for text in response.headers.getRawHeaders("Set-Cookie", []):

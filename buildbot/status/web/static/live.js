@@ -3,6 +3,7 @@
 // <body data-events="ADDRESS">: a stream of what changed. Each change loads the page again (debounced, with the header
 // X-Live: 1) and swaps the elements with the same data-live name that differ.
 // <div data-stream="ADDRESS">: a log. Its stream brings lines drawn by the server; they are appended.
+// <div data-fills='{"answer": {"field": "value"}}'> around a form's field: that answer fills in the other fields.
 // While a stream is lost, the page says since when it is stale. A hidden tab listens to nothing.
 "use strict";
 (() => {
@@ -187,4 +188,17 @@
   if (log) follow(log);
   const events = document.body.dataset.events;
   if (events) new Stream(events, {hello: () => {}, change: refreshSoon, gap: refreshSoon}, refreshSoon);
+  // -- a form's answer that fills in others
+
+  document.addEventListener("change", ({target}) => {
+    const around = target.form && target.closest("[data-fills]");
+    if (!around) return;
+    const answer = target.type === "checkbox" ? String(target.checked) : target.value;
+    for (const [name, value] of Object.entries(JSON.parse(around.dataset.fills)[answer] || {})) {
+      const field = [...target.form.elements].find((each) => each.name === name && each.type !== "hidden");
+      if (!field) continue;
+      if (field.type === "checkbox") field.checked = Boolean(value);
+      else field.value = value;
+    }
+  });
 })();
