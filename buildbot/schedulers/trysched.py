@@ -171,15 +171,17 @@ class Try_Jobdir(TryBase):
     def run(self, store: Store, now: float, answers: Answers | None = None) -> float | None:
         directory, wake_at = self.directory(store), now + LOOK_SECONDS
         for offered, settled in (answers or {}).items():
-            known = buildsets.by_external_id(store, self.name, offered.job.jobid)
+            job = offered.job
+            known = buildsets.by_external_id(store, self.name, job.jobid)
             if known is None:
                 assert isinstance(settled, Settled)
-                buildset = self.accept(store, offered.job, settled, now)
-                text = f"try job {offered.job.jobid} of {offered.job.who or 'somebody'} is buildset {buildset}"
-            else:
-                text = f"try job {offered.job.jobid} was taken before, as buildset {known.id}: not built again"
+                buildset = self.accept(store, job, settled, now)
+                text = f"try job {job.jobid} of {job.who or 'somebody'} is buildset {buildset}"
+                store.after_commit(lambda name=offered.file, text=text: _taken(directory, name, text))  # type: ignore[misc]
+                continue
+            text = f"try job {job.jobid} was taken before, as buildset {known.id}: not built again"
+            if not _taken(directory, offered.file, text):
                 wake_at = now + STUCK_SECONDS
-            store.after_commit(lambda name=offered.file, text=text: _taken(directory, name, text))  # type: ignore[misc]
         return wake_at
 
 
@@ -224,7 +226,8 @@ def _read(path: Path, size: int) -> bytes:
         return file.read(LARGEST_FILE + 1)
 
 
-def _taken(directory: Path, name: str, text: str) -> None:
+def _taken(directory: Path, name: str, text: str) -> bool:
+    """Move the file of a job that is stored out of the way. Whether that could be done."""
     _log.info("{text}", text=text)
     try:
         _move(directory, name, "cur")
@@ -235,6 +238,8 @@ def _taken(directory: Path, name: str, text: str) -> None:
             directory=directory / "new",
             problem=problem,
         )
+        return False
+    return True
 
 
 def _reject(directory: Path, name: str, why: str) -> None:

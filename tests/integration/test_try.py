@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from buildbot.schedulers.tryjob import TryJob, encoded
+from buildbot.scripts.try_commands import put
 from tests.integration.a_master import BUILDBOT, AMaster
-from tests.processes import Process, Processes, wait_until
-from tests.tools import require_tool
+from tests.processes import Process, Processes, free_port, wait_until
+from tests.tools import Peer, require_tool
 
 TRY = """
 def tries(command):
@@ -226,3 +231,110 @@ def test_the_remote_command_failing_is_told(processes: Processes, tree: Path, ss
          f"--buildbotbin={BUILDBOT}", "--vc=git"], name="try", cwd=tree, code=1,
     )  # fmt: skip
     assert "there is no directory" in said
+
+
+# -- jobs as files, and kill -9
+
+
+def test_jobs_are_built_once_each_however_often_the_master_is_killed(alone: AMaster, tree: Path) -> None:
+    """The master is killed again and again while jobs come in; each of them is one buildset in the end."""
+    jobdir = alone.basedir / "jobdir"
+    wanted = []
+    for round in range(4):
+        for number in range(30):
+            job = TryJob(jobid=f"job-{round}-{number}", builder_names=("good",), patch=b"diff\n")
+            wanted.append(job.jobid)
+            put(jobdir, encoded(job))
+        at_least = round * 30 + 5
+        wait_until(lambda n=at_least: alone.value("SELECT count(*) FROM buildsets") >= n)  # type: ignore[misc]
+        alone.kill()
+        alone.start()
+    wait_until(lambda: not list((jobdir / "new").iterdir()), what="every job taken")
+    found = [external_id for (external_id,) in alone.rows("SELECT external_id FROM buildsets")]
+    assert sorted(found) == sorted(wanted)
+    assert len(list((jobdir / "cur").iterdir())) == len(wanted)
+    assert not (jobdir / "rejected").exists()
+
+
+def test_level_and_directory_of_a_patch(master: AMaster, tree: Path) -> None:
+    """A patch whose paths have two directories too many, for files in a directory below the source."""
+    patch = b"--- x/y/b.txt\n+++ x/y/b.txt\n@@ -0,0 +1 @@\n+new\n"
+    change = b"--- a/a.txt\n+++ b/a.txt\n@@ -1 +1,2 @@\n one\n+two\n"
+    git(tree.parent / "origin", "config", "receive.denyCurrentBranch", "ignore")
+    jobdir = master.basedir / "jobdir"
+    put(jobdir, encoded(TryJob(jobid="there", builder_names=("good",), patch=change, patch_level=1)))
+    wait_until(lambda: len(master.builds()) == 1 and master.builds()[0].result is not None, what="a build")
+    assert master.builds()[0].result == 2  # a.txt is right, and sub/b.txt is not there
+    (tree / "a.txt").write_text("one\ntwo\n")
+    (tree / "sub" / "keep").write_text("")
+    git(tree, "reset", "-q", "sub/b.txt")
+    git(tree, "add", "sub/keep")
+    git(tree, "commit", "-qm", "a directory")
+    git(tree, "push", "-q", "origin", "HEAD:main")
+    put(jobdir, encoded(TryJob(jobid="below", builder_names=("good",), patch=patch, patch_level=2, subdir="sub")))
+    wait_until(lambda: [build.result for build in master.builds()] == [2, 0], what="the second build")
+
+
+# -- our client and a master of Buildbot 4.3
+
+PEER = """
+from buildbot.plugins import schedulers, steps, util, worker
+c = BuildmasterConfig = {{}}
+c['workers'] = [worker.Worker('w', 'pw')]
+c['protocols'] = {{'pb': {{'port': 'tcp:{workers}:interface=127.0.0.1'}}}}
+def runs(command):
+    return util.BuildFactory([steps.Git(repourl={repo!r}, mode='incremental'),
+                              steps.ShellCommand(command=['sh', '-c', command])])
+c['builders'] = [
+    util.BuilderConfig(name='good', workernames=['w'], factory=runs('grep -q two a.txt && grep -q new sub/b.txt')),
+    util.BuilderConfig(name='bad', workernames=['w'], factory=runs('exit 3')),
+]
+c['schedulers'] = [
+    schedulers.Try_Userpass(name='try', builderNames=['good', 'bad'], port='tcp:{port}:interface=127.0.0.1',
+                            userpass=[('joe', 'pw')]),
+    schedulers.Try_Jobdir(name='jobs', builderNames=['good'], jobdir='jobdir'),
+]
+c['buildbotNetUsageData'] = None
+"""
+
+
+class TestMasterOf43:
+    @pytest.fixture
+    def port(self, processes: Processes, peer: Peer, tree: Path, tmp_path: Path) -> int:
+        port, workers = free_port(), free_port()
+        processes.run([peer.buildbot, "create-master", "peer"], cwd=tmp_path)
+        for part in ("new", "cur", "tmp"):
+            (tmp_path / "peer" / "jobdir" / part).mkdir(parents=True)
+        text = PEER.format(workers=workers, port=port, repo=str(tmp_path / "origin"))
+        (tmp_path / "peer" / "master.cfg").write_text(text)
+        processes.run([peer.worker, "create-worker", "w", f"127.0.0.1:{workers}", "w", "pw"], cwd=tmp_path)
+        processes.start([peer.buildbot, "start", "--nodaemon", "peer"], cwd=tmp_path).wait_for_port(port)
+        processes.start([peer.worker, "start", "--nodaemon", "w"], cwd=tmp_path)
+        return port
+
+    def run(self, processes: Processes, port: int, tree: Path, *more: str, code: int = 0) -> str:
+        login = ["--connect=pb", f"--master=127.0.0.1:{port}", "--username=joe", "--passwd=pw", "--vc=git"]
+        return processes.run([BUILDBOT, "try", *login, *more], name="try", cwd=tree, code=code)
+
+    def test_it_takes_our_jobs_and_we_see_its_results(self, processes: Processes, port: int, tree: Path) -> None:
+        assert "good\nbad\n" in self.run(processes, port, tree, "--get-builder-names")
+        assert "good: success" in self.run(processes, port, tree, "--wait", "--builder=good", "--property=a=1")
+        assert "bad: failure" in self.run(processes, port, tree, "--wait", code=1)
+        said = self.run(processes, port, tree, "--wait", "--builder=nobody", code=1)
+        assert "did not take the job" in said
+        assert "compare --username and --passwd" in self.run(processes, port, tree, "--passwd=wrong", code=1)
+
+    def test_it_takes_the_files_of_our_tryserver(self, port: int, tmp_path: Path) -> None:
+        jobdir, diff = tmp_path / "peer" / "jobdir", b"--- a/a.txt\n+++ b/a.txt\n@@ -1 +1,2 @@\n one\n+two\n"
+        for number, patch in enumerate((diff, diff + b"\xff\n")):
+            put(jobdir, encoded(TryJob(jobid=f"job-{number}", builder_names=("good",), patch=patch, patch_level=1)))
+        with closing(sqlite3.connect(f"file:{tmp_path / 'peer' / 'state.sqlite'}?mode=ro", uri=True)) as store:
+            wait_until(lambda: len(_ids(store)) == 2, what="both jobs")
+            assert _ids(store) == ["job-0", "job-1"]
+            assert {body for (body,) in store.execute("SELECT patch_base64 FROM patches")} == {
+                base64.b64encode(diff).decode(), base64.b64encode(diff + b"\xff\n").decode()
+            }  # fmt: skip
+
+
+def _ids(store: sqlite3.Connection) -> list[str]:
+    return [id for (id,) in store.execute("SELECT external_idstring FROM buildsets ORDER BY 1")]

@@ -187,6 +187,27 @@ class TestOnce(TryCase):
         self.assertEqual(len(self.buildsets()), 1)
         self.assertEqual((self.files("new"), self.files("cur")), ([], [name]))
 
+    def test_jobs_behind_those_that_were_taken_before_do_not_wait_longer(self) -> None:
+        self.put(job())
+        self.drive(self.scheduler)
+        self.put(job())
+        self.assertEqual(self.drive(self.scheduler), self.now + 1)
+
+    def test_a_file_that_cannot_be_moved_is_built_once_and_not_looked_at_all_the_time(self) -> None:
+        self.put(job())
+        self.drive(self.scheduler)
+        self.put(job())
+        (cur, away) = self.jobdir / "cur", self.jobdir / "away"
+
+        class Blocked(Try_Jobdir):
+            def run(self, *args: Any) -> float | None:
+                cur.rename(away)
+                cur.write_text("in the way")
+                return super().run(*args)
+
+        self.assertEqual(self.drive(Blocked("try", ["full"], "jobs")), self.now + 60)
+        self.assertEqual((len(self.buildsets()), len(self.files("new"))), (1, 1))
+
     def test_a_failure_before_the_commit_loses_nothing(self) -> None:
         class Failing(Try_Jobdir):
             def accept(self, *args: Any) -> Any:
