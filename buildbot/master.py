@@ -30,12 +30,13 @@ from buildbot.config.loader import load_config
 from buildbot.config.master import Config
 from buildbot.doorbell import Doorbell
 from buildbot.model import BuilderID, ChangeID, Event, EventKind, NewChange
-from buildbot.process.assigning import Assigning, RunningBuilds
+from buildbot.process.assigning import Assigning
 from buildbot.process.build import BuildServices
 from buildbot.process.control import Control
 from buildbot.process.progress import Progress
 from buildbot.process.recovery import recover
 from buildbot.process.retiring import Retiring
+from buildbot.process.running import RunningBuilds
 from buildbot.schedulers.base import drive
 from buildbot.schedulers.trywire import TryLogins
 from buildbot.slaves.pbport import CannotListen, PBPorts

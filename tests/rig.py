@@ -30,12 +30,13 @@ from buildbot.model import (
     Result,
     Step,
 )
-from buildbot.process.assigning import Assigning, RunningBuilds
+from buildbot.process.assigning import Assigning
 from buildbot.process.build import BuildServices
 from buildbot.process.control import Control
 from buildbot.process.factory import BuildFactory
 from buildbot.process.progress import Progress
 from buildbot.process.retiring import Retiring
+from buildbot.process.running import RunningBuilds
 from buildbot.slaves.pbport import PBPorts
 from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
@@ -109,7 +110,7 @@ class Rig:
         self.retiring = Retiring(self.store, self.running, lambda: self.sessions.here)
         self.slaves: dict[str, BuildSlave] = {}
         self._builder_ids: Mapping[str, BuilderID] = {}
-        self._assigning = Assigning(
+        self.assigning = Assigning(
             running=self.running,
             services=self._services,
             sessions=lambda: self.sessions.here,
@@ -118,7 +119,7 @@ class Rig:
             pick=lambda names: names[0],
         )
         self.store.event_listeners.append(lambda event: self.bell.ring())
-        self.bell.add("assigning", self._assigning.run)
+        self.bell.add("assigning", self.assigning.run)
         self.bell.add("retiring", self.retiring.run)
         self.bell.start()
 

@@ -20,9 +20,13 @@ class BuilderConfig:
     BuildFactory. builddir, slavebuilddir/workerbuilddir: directories (default: the name, made safe). tags (or the
     older category): labels. properties, defaultProperties: set in each build (the latter only if nothing else sets
     them). env: environment of every step. locks: taken by each build. description: shown on the builder's page.
-    max_running: how many of its builds may run at once (None: one a slave). nextSlave(builder, slaves) or
-    nextWorker(builder, slaves, request), nextBuild(builder, requests), canStartBuild(builder, slave, request): your
-    own choice. mergeRequests or collapseRequests: True, False or a function. do_build_if(build): False skips it.
+    max_running: how many of its builds may run at once (None: as many as its slaves allow). max_builds_per_slave or
+    max_builds_per_worker: how many of them one slave may run at once (default 1), each in a directory of its own.
+    priority: a whole number that is added to that of each of its requests; the higher one goes first (default 0).
+    nextSlave(builder, slaves) or nextWorker(builder, slaves, request), nextBuild(builder, requests),
+    canStartBuild(builder, slave, request): your own choice. mergeRequests(builder, one, other) or
+    collapseRequests(master, builder, one, other): True (the default), False or a function: whether one build may serve
+    two requests. do_build_if(build): False skips it.
     """
 
     def __init__(
@@ -53,6 +57,9 @@ class BuilderConfig:
         project: str | None = None,
         do_build_if: Callable[..., Any] | None = None,
         max_running: int | None = None,
+        max_builds_per_slave: int | None = None,
+        max_builds_per_worker: int | None = None,
+        priority: int = 0,
     ) -> None:
         self.name: str = name
         self.slavenames = self._names(slavename, slavenames, workername, workernames)
@@ -76,8 +83,13 @@ class BuilderConfig:
         self.project = project
         self.do_build_if = do_build_if
         self.max_running = max_running
+        each = self._one_of(
+            "max_builds_per_slave", max_builds_per_slave, "max_builds_per_worker", max_builds_per_worker
+        )
+        self.max_builds_per_slave: int = 1 if each is None else each
+        self.priority = priority
         self._check()
-        for argument in ("locks", "mergeRequests", "collapseRequests", "description_format", "project"):
+        for argument in ("locks", "description_format", "project"):
             if getattr(self, argument):
                 without_effect(f"{argument}= of builder {name!r}")
 
@@ -88,6 +100,18 @@ class BuilderConfig:
     @property
     def workerbuilddir(self) -> str:
         return self.slavebuilddir
+
+    @property
+    def max_builds_per_worker(self) -> int:
+        return self.max_builds_per_slave
+
+    def slave_directory(self, slot: int) -> str:
+        """Where the builds of this slot run on a slave: the first in the builder's own directory."""
+        return self.slavebuilddir if slot == 1 else f"{self.slavebuilddir}-{slot}"
+
+    def slave_directories(self) -> tuple[str, ...]:
+        """Every directory that it may use on a slave."""
+        return tuple(self.slave_directory(slot) for slot in range(1, self.max_builds_per_slave + 1))
 
     @property
     def category(self) -> str | None:
@@ -161,9 +185,15 @@ class BuilderConfig:
             error(f"builder {self.name!r}: env must be a dict, not {self.env!r}")
         if not isinstance(self.locks, (list, tuple)) and not hasattr(self.locks, "getRenderingFor"):
             error(f"builder {self.name!r}: locks must be a list, not {self.locks!r}")
-        running: Any = self.max_running
-        if running is not None and (not isinstance(running, int) or running < 1):
-            error(f"builder {self.name!r}: max_running must be a whole number of at least 1, not {running!r}")
+        if self.mergeRequests is not None and self.collapseRequests is not None:
+            error(f"builder {self.name!r}: mergeRequests and collapseRequests are the same argument; give one")
+        for name in ("max_running", "max_builds_per_slave"):
+            most: Any = getattr(self, name)
+            if most is not None and (not _is_whole(most) or most < 1):
+                error(f"builder {self.name!r}: {name} must be a whole number of at least 1, not {most!r}")
+                setattr(self, name, 1)
+        if not _is_whole(self.priority):
+            error(f"builder {self.name!r}: priority must be a whole number, not {self.priority!r}")
 
     def __repr__(self) -> str:
         return f"<BuilderConfig {self.name!r}>"
@@ -193,6 +223,10 @@ def safe_directory(name: str) -> str:
     """A directory name for a builder's name: everything but letters, digits and `_.+-` becomes `_`."""
     safe = _UNSAFE.sub("_", name)
     return "_" + safe[1:] if safe.startswith(".") else safe
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _as_list(given: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildbot.config.errors import Location, did_you_mean, error, is_broken, location_of, warning
@@ -83,7 +83,7 @@ def _check_unique(things: Iterable[Any], key: str, what: str, places: _Places) -
         seen[name] = thing
 
 
-def _check_directories(builders: Iterable[BuilderConfig], places: _Places) -> None:
+def _check_directories(builders: Sequence[BuilderConfig], places: _Places) -> None:
     owners: dict[str, str] = {}
     for builder in builders:
         other = owners.setdefault(builder.builddir, builder.name)
@@ -93,6 +93,18 @@ def _check_directories(builders: Iterable[BuilderConfig], places: _Places) -> No
                 f"builders {other!r} and {builder.name!r} have the same builddir {builder.builddir!r}",
                 "give one of them builddir=...",
             )
+    users: dict[tuple[str, str], BuilderConfig] = {}  # of each slave's directories that nobody may share
+    for builder in sorted(builders, key=lambda builder: builder.max_builds_per_slave):
+        for slot, directory in enumerate(builder.slave_directories(), 1):
+            shared = [users[slave, directory] for slave in builder.slavenames if (slave, directory) in users]
+            if slot > 1 and shared:
+                places.of(builder, "builders")
+                error(
+                    f"builder {builder.name!r} with max_builds_per_slave={builder.max_builds_per_slave} would use the "
+                    f"directory {directory!r} of builder {shared[0].name!r} on the same slave",
+                    "give one of them slavebuilddir=...",
+                )
+            users.update(((slave, directory), builder) for slave in builder.slavenames)
 
 
 def _check_logins(config: Config, places: _Places) -> None:

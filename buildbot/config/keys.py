@@ -105,8 +105,6 @@ GONE: Mapping[str, str] = {
 
 # accepted because configurations have them, but nothing here acts on them yet
 WITHOUT_EFFECT = (
-    "mergeRequests",
-    "collapseRequests",
     "codebases",
     "projects",
     "mq",

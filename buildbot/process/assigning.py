@@ -1,68 +1,67 @@
 """Which request is built next, where: the worker that turns pending requests and free slaves into running builds.
 
-`free_slaves` is the rule, a pure function of who is here and what runs. `Assigning` carries it out: it takes the next
-request, lets the user's own functions choose, claims the request and makes the build in one transaction, and starts it
-after the commit.
+The rule is in `assignment`, a pure function of what waits, who is here and what runs. `Assigning` carries it out: it
+lets the user's own functions choose, takes along what may be merged, claims it all and makes the build in one
+transaction, and starts it after the commit.
+
+A pass costs the same however many requests wait: it asks for the first of each builder that has a free slave, and
+looks at no more than `MOST_OFFERED` requests where a function of the user's chooses among them.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import CancelledError, ensureDeferred
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
+from buildbot import model
 from buildbot.config.builder import BuilderConfig
-from buildbot.model import BuilderID, BuildID, BuildRequest
+from buildbot.model import BuilderID, BuildRequestID
+from buildbot.process import merging
+from buildbot.process.assignment import Board, Given, Head, hand_out
 from buildbot.process.build import Build, BuildServices
+from buildbot.process.buildrequest import BuildRequest
+from buildbot.process.running import RunningBuilds
 from buildbot.process.slaveport import SlaveSession
-from buildbot.store import Store, builds, buildsets, pauses, requests
+from buildbot.process.userviews import BuilderView, MasterView, SlaveView
+from buildbot.store import Store, builds, pauses, queue, requests
+from buildbot.store.queue import Asked
 from buildbot.store.requests import AlreadyClaimed
 
-
-class Busy(NamedTuple):
-    """One running build, as far as it keeps others from starting."""
-
-    builder: str
-    slave: str
+MOST_OFFERED = 200  # requests that a function of the user's may choose from
+MOST_REFUSED = 50  # requests that it may refuse in one pass
 
 
-def free_slaves(builder: BuilderConfig, here: Mapping[str, int | None], busy: Collection[Busy]) -> list[str]:
-    """The slaves on which this builder may start a build now: connected, with room, not building it already.
+class Refusal(NamedTuple):
+    """A function of the user's kept a builder from starting a build, though a slave was free."""
 
-    here: the connected slaves, each with how many builds it takes at once (None: no limit). busy: what runs.
-    """
-    if builder.max_running is not None and sum(b.builder == builder.name for b in busy) >= builder.max_running:
-        return []
-    free = []
-    for name in builder.slavenames:
-        if name not in here:
-            continue
-        most, builds_there = here[name], [b.builder for b in busy if b.slave == name]
-        if (most is None or len(builds_there) < most) and builder.name not in builds_there:
-            free.append(name)
-    return free
+    text: str
+    request: BuildRequestID | None  # the one that was refused; None: it concerns all that wait
+    at: float
 
 
-class RunningBuilds:
-    """The builds of this process that are under way."""
+class Stale(Exception):
+    """What a pass has looked at has changed while a function of the user's was thinking."""
 
-    def __init__(self) -> None:
-        self.by_id: dict[BuildID, Build] = {}
-        self.draining = False  # a clean shutdown: nothing new starts
 
-    def busy(self) -> list[Busy]:
-        return [Busy(build.builder_name, build.slavename) for build in self.by_id.values()]
+LocksHeld = Callable[[BuilderConfig, str], Sequence[str]]
 
-    def on_slave(self, slave: str) -> list[Build]:
-        return [build for build in self.by_id.values() if build.slavename == slave]
+
+def no_locks(builder: BuilderConfig, slave: str) -> Sequence[str]:
+    """Nothing is ever held."""
+    return ()
 
 
 class Assigning:
-    """The doorbell's worker. `sessions` gives the connected slaves by name, `config` the builders and slaves."""
+    """The doorbell's worker. `sessions` gives the connected slaves by name, `config` the builders and slaves.
+
+    held: says in words what holds the locks that a build of a builder would need on a slave; empty: it may start.
+    `refusals` says, for builders that had a free slave at their last turn, what the user's functions said to that.
+    """
 
     _log = Logger()
 
@@ -75,140 +74,240 @@ class Assigning:
         config: Callable[[], Any],
         builder_ids: Callable[[], Mapping[str, BuilderID]],
         pick: Callable[[Sequence[str]], str] = random.choice,
+        held: LocksHeld = no_locks,
     ) -> None:
+        self.refusals: dict[str, Refusal] = {}
         self._running = running
         self._services = services
         self._sessions = sessions
         self._config = config
         self._builder_ids = builder_ids
         self._pick = pick
+        self._held = held
 
     async def run(self, now: float) -> float | None:
-        """Start whatever can be started. Each builder gets one slave before any gets a second."""
+        """Start whatever can be started."""
         if self._running.draining:
             return None
-        store = self._services().store
-        waiting = await self._in_order(requests.builders_with_pending(store))
-        while waiting:
-            again = []
-            for builder in waiting:
-                if await self._start_one(store, builder):
-                    again.append(builder)
-            waiting = again
+        try:
+            await _Pass(self).run()
+        except Stale:
+            return now
         return None
 
-    async def _in_order(self, pending: Iterable[BuilderID]) -> list[BuilderConfig]:
-        config = self._config()
-        names = {id: name for name, id in self._builder_ids().items()}
-        found = [config.builder(names[id]) for id in pending if id in names]
-        builders = [builder for builder in found if builder is not None]
-        prioritize = config.other.get("prioritizeBuilders")
-        if prioritize is None or not builders:
-            return builders
+
+class _Pass:
+    """One pass, over one configuration. The board is only ever too careful: builds may end while functions think."""
+
+    def __init__(self, assigning: Assigning) -> None:
+        self._of = assigning
+        self._log = assigning._log
+        self._services = assigning._services()
+        self._store: Store = self._services.store
+        self._config = assigning._config()
+        self._ids = assigning._builder_ids()
+        self._slaves = {slave.name: slave for slave in self._config.slaves}
+        here = {name: self._slaves[name].max_builds for name in self._here() if name in self._slaves}
+        self._board = Board(here, assigning._running.busy())
+        self._master = MasterView(self._store, self._config)
+
+    def _here(self) -> list[str]:
+        """The connected slaves that nobody has paused."""
+        paused = pauses.all_of(self._store, pauses.Kind.SLAVE)
+        return [name for name in self._of._sessions() if name not in paused]
+
+    async def run(self) -> None:
+        paused = pauses.all_of(self._store, pauses.Kind.BUILDER)
+        able = {
+            self._ids[builder.name]: builder
+            for builder in self._config.builders
+            if builder.name in self._ids and builder.name not in paused and self._board.free_for(builder)
+        }
+        if not able:
+            return
+        found = queue.heads(self._store, list(able))
+        heads = [self._head(able[id], request) for id, request in found.items()]
+        for builder in able.values():
+            self._of.refusals.pop(builder.name, None)
+        rank = await self._ranks(able, found)
+        await hand_out(self._board, {b.name: b for b in able.values()}, heads, self._start, rank)
+
+    def _head(self, builder: BuilderConfig, request: model.BuildRequest) -> Head:
+        return Head(builder.name, request.priority + builder.priority, request.submitted_at, request.id)
+
+    async def _ranks(
+        self, able: Mapping[BuilderID, BuilderConfig], found: Mapping[BuilderID, model.BuildRequest]
+    ) -> dict[str, int] | None:
+        """The user's own order of the builders, if there is one."""
+        prioritize = self._config.other.get("prioritizeBuilders")
+        if prioritize is None or not found:
+            return None
+        views = [BuilderView(able[id], id, request, self._store) for id, request in found.items()]
+        views.sort(key=lambda view: self._config.builders.index(view.config))
         try:
-            ordered = await _answer(prioritize(None, list(builders)))
-            return [builder for builder in ordered if builder in builders]
+            ordered = await _answer(prioritize(self._master, views))
+            return {builder.name: place for place, builder in reversed(list(enumerate(ordered)))}
         except CancelledError:
             raise
         except Exception:
-            self._log.failure("prioritizeBuilders failed; the builders go by their oldest requests")
-            return builders
+            self._log.failure("prioritizeBuilders failed; the builders go by their requests")
+            return None
 
-    async def _start_one(self, store: Store, config: BuilderConfig) -> bool:
-        """Start one build of this builder, if it has a request and a slave."""
-        if pauses.get(store, pauses.Kind.BUILDER, config.name) is not None:
-            return False
-        slaves = {slave.name: slave for slave in self._config().slaves}
-        here = {name: slaves[name].max_builds for name in self._here(store) if name in slaves}
-        free = free_slaves(config, here, self._running.busy())
-        if not free:
-            return False
-        request = await self._next_request(store, config)
-        if request is None:
-            return False
-        slave = await self._choose_slave(config, free, request)
-        if slave is None or slave not in self._here(store):
-            return False
-        session = self._sessions()[slave]
+    async def _start(self, builder: BuilderConfig, free: list[str], head: Head) -> Given | None:
+        """Start one build of this builder on one of these slaves, if its own functions want that."""
+        chosen = await self._choose(builder, free)
+        if chosen is None:
+            return None
+        request, slave = chosen
+        one = queue.asked(self._store, request.id)
+        merged = {} if one is None else await self._merged(builder, one)
+        self._check_still_so(builder, slave)
+        if one is None:
+            return self._given(builder, None)
+        served = [one, *(other for _, other in merged.values())]
         try:
-            row = store.transact(
+            row = self._store.transact(
                 builds.start,
-                builder=self._builder_ids()[config.name],
-                slave=session.id,
-                claimed=[request.id],
-                reason=_reason(store, request),
-                now=self._services().now(),
+                builder=self._ids[builder.name],
+                slave=self._of._sessions()[slave].id,
+                claimed=[each.request.id for each in served],
+                because={id: why for id, (why, _) in merged.items()},
+                reason=merging.reason_of(served),
+                now=self._services.now(),
             )
         except AlreadyClaimed:
-            return True  # someone cancelled it meanwhile; there may be another
-        self._launch(
-            Build(
-                row,
-                config=config,
-                slave=slaves[slave],
-                session=session,
-                requests=[request],
-                services=self._services(),
-            )
+            return self._given(builder, None)  # someone cancelled one meanwhile; there may be others
+        build = Build(
+            row,
+            config=builder,
+            slave=self._slaves[slave],
+            session=self._of._sessions()[slave],
+            requests=sorted((each.request for each in served), key=lambda each: each.id),
+            services=self._services,
         )
-        return True
+        self._log.info("{build} started on {slave}", build=build, slave=slave)
+        self._of._running.launch(build)
+        return self._given(builder, slave)
 
-    def _here(self, store: Store) -> list[str]:
-        """The connected slaves that nobody has paused."""
-        paused = pauses.all_of(store, pauses.Kind.SLAVE)
-        return [name for name in self._sessions() if name not in paused]
+    def _given(self, builder: BuilderConfig, slave: str | None) -> Given:
+        left = queue.heads(self._store, [self._ids[builder.name]])
+        return Given(slave, next((self._head(builder, request) for request in left.values()), None))
 
-    def _launch(self, build: Build) -> None:
-        self._running.by_id[build.id] = build
-        self._log.info("{build} started on {slave}", build=build, slave=build.slavename)
+    def _check_still_so(self, builder: BuilderConfig, slave: str) -> None:
+        """Raises Stale when, after the user's functions have thought, nothing may be started so any more."""
+        if (
+            self._of._running.draining
+            or self._of._config() is not self._config
+            or pauses.get(self._store, pauses.Kind.BUILDER, builder.name) is not None
+            or slave not in self._here()
+        ):
+            raise Stale
 
-        def over(value: Any) -> None:
-            self._running.by_id.pop(build.id, None)
-            if value is not None and not value.check(CancelledError):
-                self._log.failure("{build} could not be finished", value, build=build)
+    # -- choosing
 
-        ensureDeferred(build.run()).addBoth(over)  # type: ignore[unused-awaitable]  # ends in the store
-
-    async def _next_request(self, store: Store, config: BuilderConfig) -> BuildRequest | None:
-        builder = self._builder_ids()[config.name]
-        if config.nextBuild is None:
-            return requests.next_pending(store, builder)
-        pending = [request for request in requests.pending(store, builder) if request.parked_reason is None]
-        if not pending:
+    async def _choose(self, builder: BuilderConfig, free: list[str]) -> tuple[model.BuildRequest, str] | None:
+        """A request and the slave for it. One that may start on no free slave does not keep the next ones waiting."""
+        lockless = [name for name in free if not self._of._held(builder, name)]
+        if not lockless:
             return None
-        try:
-            chosen: BuildRequest | None = await _answer(config.nextBuild(config, pending))
-        except CancelledError:
-            raise
-        except Exception:
-            self._log.failure("nextBuild of {builder} failed; it builds nothing", builder=config.name)
-            return None
-        return chosen if chosen in pending else None
+        id = self._ids[builder.name]
+        asks = builder.nextBuild is not None or builder.canStartBuild is not None
+        offered = [
+            BuildRequest(row, builder.name, self._store)
+            for row in requests.pending(self._store, id, MOST_OFFERED if asks else 1)
+        ]
+        view = BuilderView(builder, id, offered[0].row if offered else None, self._store)
+        for _ in range(MOST_REFUSED):
+            try:
+                request = await self._choose_request(view, offered)
+                slave = None if request is None else await self._choose_slave(view, lockless, request)
+            except (CancelledError, Stale):
+                raise
+            except Exception as wrong:
+                self._log.failure("a function of builder {builder} failed; it builds nothing", builder=builder.name)
+                self._refuse(builder, f"a function of its configuration failed: {type(wrong).__name__}: {wrong}", None)
+                return None
+            if request is None or slave is not None:
+                return None if request is None or slave is None else (request.row, slave)
+            offered.remove(request)
+            if not offered:
+                return None
+        return None
 
-    async def _choose_slave(self, config: BuilderConfig, free: list[str], request: BuildRequest) -> str | None:
-        sessions = self._sessions()
-        try:
-            if config.canStartBuild is not None:
-                allowed = []
-                for name in free:
-                    if await _answer(config.canStartBuild(config, sessions[name], request)):
-                        allowed.append(name)
-                free = allowed
-            choose = config.choose_slave() or self._config().other.get("select_next_worker")
+    def _refuse(self, builder: BuilderConfig, text: str, request: BuildRequest | None) -> None:
+        about = None if request is None else request.row.id
+        self._of.refusals.setdefault(builder.name, Refusal(text, about, self._services.now()))
+
+    async def _choose_request(self, builder: BuilderView, offered: list[BuildRequest]) -> BuildRequest | None:
+        if builder.config.nextBuild is None or not offered:
+            return offered[0] if offered else None
+        chosen = await _answer(builder.config.nextBuild(builder, list(offered)))
+        if chosen not in offered:
+            self._refuse(builder.config, "its function nextBuild chose no request", None)
+            return None
+        return offered[offered.index(chosen)]
+
+    async def _choose_slave(self, builder: BuilderView, free: list[str], request: BuildRequest) -> str | None:
+        """The slave on which this request is built; None: on none of these."""
+        choose = builder.config.choose_slave() or self._config.other.get("select_next_worker")
+        may_start = builder.config.canStartBuild
+        if choose is None and may_start is None:
+            return self._of._pick(free)
+        left = {name: self._slave_view(name) for name in free}
+        while left:
             if choose is None:
-                return self._pick(free) if free else None
-            chosen = await _answer(choose(config, [sessions[name] for name in free], request))
+                name: str | None = self._of._pick(list(left))
+            else:
+                chosen = await _answer(choose(builder, list(left.values()), request))
+                name = chosen if isinstance(chosen, str) else getattr(chosen, "name", None)
+            if name not in left:
+                self._refuse(builder.config, "its function that chooses a slave chose none", request)
+                return None
+            if may_start is None or await _answer(may_start(builder, left[name], request)):
+                return name
+            del left[name]
+        self._refuse(builder.config, f"its function canStartBuild said no for {_and(free)}", request)
+        return None
+
+    def _slave_view(self, name: str) -> SlaveView:
+        session = self._of._sessions().get(name)
+        if session is None:
+            raise Stale
+        return SlaveView(session, self._slaves[name])
+
+    async def _merged(self, builder: BuilderConfig, one: Asked) -> dict[BuildRequestID, tuple[str, Asked]]:
+        """What is built along with this request, and why."""
+        rule, where = merging.rule_for(builder, self._config.other)
+        if rule is False:
+            return {}
+        most = merging.MOST_COMPARED if rule is True else merging.MOST_ASKED
+        others = queue.asked_of_builder(self._store, self._ids[builder.name], most)
+        if rule is True:
+            return await merging.merged_with(one, others, lambda other: _now(merging.why_compatible(one, other)))
+        view = BuilderView(builder, self._ids[builder.name], one.request, self._store)
+        first = (self._master, view) if merging.takes_the_master(rule) else (view,)
+        chosen = BuildRequest(one.request, builder.name, self._store)
+
+        async def ask(other: Asked) -> str | None:
+            yes = await _answer(rule(*first, chosen, BuildRequest(other.request, builder.name, self._store)))
+            return f"the function of {where} for merging requests says so" if yes else None
+
+        try:
+            return await merging.merged_with(one, others, ask)
         except CancelledError:
             raise
         except Exception:
-            self._log.failure("choosing a slave for {builder} failed; it builds nothing", builder=config.name)
-            return None
-        return next((name for name in free if name == getattr(chosen, "name", None)), None)
+            self._log.failure("merging requests of {builder} failed; it builds one by itself", builder=builder.name)
+            return {}
 
 
-def _reason(store: Store, request: BuildRequest) -> str:
-    buildset = buildsets.get(store, request.buildset_id)
-    return "" if buildset is None else buildset.reason
+async def _now(value: str | None) -> str | None:
+    return value
+
+
+def _and(names: Sequence[str]) -> str:
+    shown = list(names[:3]) + ([f"{len(names) - 3} more"] if len(names) > 3 else [])
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
 
 
 async def _answer(value: Any) -> Any:

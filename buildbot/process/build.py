@@ -80,7 +80,7 @@ class Build:
         self.now = services.now
         self.log_encoding = services.log_encoding
         self.builder_name = config.name
-        self.builddir = config.slavebuilddir
+        self.builddir = config.slave_directory(row.slot)
         self.properties = Properties()
         self.properties.build = self
         self.build = self  # renderables ask properties and builds alike for `.build`

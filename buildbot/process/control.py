@@ -14,8 +14,8 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID, EventKind
-from buildbot.process.assigning import RunningBuilds
 from buildbot.process.progress import Progress
+from buildbot.process.running import RunningBuilds
 from buildbot.store import (
     Store,
     actions,

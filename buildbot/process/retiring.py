@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from twisted.logger import Logger
 
-from buildbot.process.assigning import RunningBuilds
+from buildbot.process.running import RunningBuilds
 from buildbot.process.slaveport import CommandRefused, SlaveLost, SlaveSession
 from buildbot.store import Store, builds, pauses
 

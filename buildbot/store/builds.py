@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from itertools import count
 
 from buildbot.model import (
     Build,
@@ -18,7 +20,7 @@ from buildbot.store.store import Queries, Store
 
 COLUMNS = (
     "b.id, b.builder_id, b.number, b.slave_id, b.started_at, b.complete_at, b.result, b.state_text, b.reason, "
-    "b.attempt, b.stop_reason, b.stop_result"
+    "b.attempt, b.stop_reason, b.stop_result, b.slot"
 )
 
 
@@ -35,6 +37,7 @@ def row(
     attempt: int,
     stop_reason: str | None,
     stop_result: int | None,
+    slot: int,
 ) -> Build:
     return Build(
         BuildID(id),
@@ -49,23 +52,37 @@ def row(
         attempt,
         stop_reason,
         None if stop_result is None else Result(stop_result),
+        slot,
     )
 
 
 def start(
-    store: Store, *, builder: BuilderID, slave: SlaveID, claimed: Sequence[BuildRequestID], reason: str, now: float
+    store: Store,
+    *,
+    builder: BuilderID,
+    slave: SlaveID,
+    claimed: Sequence[BuildRequestID],
+    reason: str,
+    now: float,
+    because: Mapping[BuildRequestID, str] | None = None,
 ) -> Build:
-    """Claim the requests and make the build, in one transaction. Raises requests.AlreadyClaimed."""
-    attempt = 1
-    for request in claimed:
-        requests.claim(store, request, now)
-        earlier = store.value("SELECT count(*) FROM build_requests_of_builds WHERE request_id = ?", request)
-        attempt = max(attempt, 1 + int(earlier))
+    """Claim the requests and make the build, in one transaction. Raises requests.AlreadyClaimed.
+
+    claimed: the request that it is made for, then those that are merged into it. because: why each of those is.
+    """
+    first, *others = claimed
+    merged = {request: (because or {}).get(request, "") for request in others}
+    earlier = store.value(
+        "SELECT coalesce(max((SELECT count(*) FROM build_requests_of_builds WHERE request_id = value)), 0) "
+        "FROM json_each(?)",
+        json.dumps(list(claimed)),
+    )
     number = builders.take_number(store, builder)
-    text = "building"
+    slot = _free_slot(store, builder, slave)
+    text, attempt = "building", 1 + int(earlier)
     id = store.insert(
-        "INSERT INTO builds (builder_id, number, slave_id, started_at, state_text, reason, attempt) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO builds (builder_id, number, slave_id, started_at, state_text, reason, attempt, slot) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         builder,
         number,
         slave,
@@ -73,13 +90,23 @@ def start(
         text,
         reason,
         attempt,
+        slot,
     )
+    requests.claim(store, first, now, merged, build_id=id)
     store.execute_many(
-        "INSERT INTO build_requests_of_builds (build_id, request_id) VALUES (?, ?)",
-        [(id, request) for request in claimed],
+        "INSERT INTO build_requests_of_builds (build_id, request_id, merged_because) VALUES (?, ?, ?)",
+        [(id, request, merged.get(request)) for request in claimed],
     )
     events.add(store, now, EventKind.BUILD_STARTED, id, builder_id=builder, number=number, slave_id=slave)
-    return Build(BuildID(id), builder, number, slave, now, None, None, text, reason, attempt)
+    return Build(BuildID(id), builder, number, slave, now, None, None, text, reason, attempt, slot=slot)
+
+
+def _free_slot(store: Queries, builder: BuilderID, slave: SlaveID) -> int:
+    """The first of the builder's directories on this slave in which none of its builds runs."""
+    taken = store.column(
+        "SELECT slot FROM builds WHERE builder_id = ? AND complete_at IS NULL AND slave_id = ?", builder, slave
+    )
+    return next(slot for slot in count(1) if slot not in taken)
 
 
 def finish(store: Store, id: BuildID, result: Result, text: str, now: float, *, counts: bool = True) -> bool:

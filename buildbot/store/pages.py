@@ -19,7 +19,7 @@ from buildbot.model import (
     SlaveID,
     Step,
 )
-from buildbot.store import builds, changes, pauses, steps
+from buildbot.store import builds, changes, pauses, sourcestamps, steps
 from buildbot.store.pauses import Pause
 from buildbot.store.store import Queries
 
@@ -229,7 +229,8 @@ _RECENT = (
     "JOIN builders AS br ON br.id = b.builder_id LEFT JOIN slaves AS sl ON sl.id = b.slave_id "
     "LEFT JOIN source_stamps AS ss ON ss.id = (SELECT bs.source_stamp_id FROM build_requests_of_builds AS m "
     "JOIN build_requests AS r ON r.id = m.request_id JOIN buildset_source_stamps AS bs "
-    "ON bs.buildset_id = r.buildset_id WHERE m.build_id = b.id ORDER BY r.id DESC, bs.source_stamp_id LIMIT 1) "
+    "ON bs.buildset_id = r.buildset_id WHERE m.build_id = b.id "
+    f"ORDER BY {sourcestamps.NEWEST_FIRST}, bs.source_stamp_id LIMIT 1) "
 )
 
 

@@ -5,6 +5,9 @@ Each change of state is one UPDATE that names the state it comes from; the row c
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 from buildbot.model import (
     BuilderID,
     BuildID,
@@ -30,7 +33,7 @@ class AlreadyClaimed(Exception):
     """Another build has this request, or it was cancelled or parked meanwhile."""
 
 
-def _request(
+def row(
     id: int,
     buildset_id: int,
     builder_id: int,
@@ -77,13 +80,13 @@ def add(
 
 
 def get(store: Queries, id: BuildRequestID) -> BuildRequest | None:
-    return store.first(_request, f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.id = ?", id)
+    return store.first(row, f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.id = ?", id)
 
 
 def pending(store: Queries, builder: BuilderID, limit: int = 100) -> list[BuildRequest]:
     """The open, unclaimed requests of a builder that are not parked, in the order in which they are to be built."""
     return store.all(
-        _request,
+        row,
         f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.builder_id = ? AND r.claimed_at IS NULL "
         "AND r.complete_at IS NULL AND r.parked_reason IS NULL "
         "ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT ?",
@@ -95,7 +98,7 @@ def pending(store: Queries, builder: BuilderID, limit: int = 100) -> list[BuildR
 def next_pending(store: Queries, builder: BuilderID) -> BuildRequest | None:
     """The request that this builder should build next."""
     return store.first(
-        _request,
+        row,
         f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.builder_id = ? AND r.claimed_at IS NULL "
         "AND r.complete_at IS NULL AND r.parked_reason IS NULL "
         "ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT 1",
@@ -114,41 +117,42 @@ def pending_counts(store: Queries) -> dict[BuilderID, int]:
     )
 
 
-def builders_with_pending(store: Queries) -> list[BuilderID]:
-    """Builders that have something to build, the one with the oldest request first."""
-    return store.column(
-        "SELECT builder_id FROM build_requests WHERE claimed_at IS NULL AND complete_at IS NULL "
-        "AND parked_reason IS NULL GROUP BY builder_id ORDER BY min(submitted_at), min(id)"
-    )
-
-
 def of_buildset(store: Queries, buildset: BuildsetID) -> list[BuildRequest]:
     return store.all(
-        _request, f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.buildset_id = ? ORDER BY r.id", buildset
+        row, f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.buildset_id = ? ORDER BY r.id", buildset
     )
 
 
 def of_build(store: Queries, build: BuildID) -> list[BuildRequest]:
-    """The requests that a build serves, the first claimed first."""
+    """The requests that a build serves, the oldest first."""
     return store.all(
-        _request,
+        row,
         f"SELECT {COLUMNS} FROM build_requests_of_builds AS m JOIN build_requests AS r ON r.id = m.request_id "
         "WHERE m.build_id = ? ORDER BY r.id",
         build,
     )
 
 
-def claim(store: Store, id: BuildRequestID, now: float) -> None:
-    """Take the request for a build that starts in this transaction. Raises AlreadyClaimed."""
+def claim(
+    store: Store, id: BuildRequestID, now: float, merged: Mapping[BuildRequestID, str] | None = None, **told: int
+) -> None:
+    """Take the request, and those that are built along with it, for a build that starts in this transaction.
+
+    merged: those others, each with why one build may serve it too. told: what their events say besides. All are taken
+    or none. Raises AlreadyClaimed.
+    """
+    others = merged or {}
     changed = store.execute(
-        "UPDATE build_requests SET claimed_at = ? "
-        "WHERE id = ? AND claimed_at IS NULL AND complete_at IS NULL AND parked_reason IS NULL",
+        "UPDATE build_requests SET claimed_at = ? WHERE id IN (SELECT value FROM json_each(?)) "
+        "AND claimed_at IS NULL AND complete_at IS NULL AND parked_reason IS NULL",
         now,
-        id,
+        json.dumps([id, *others]),
     )
-    if changed != 1:
-        raise AlreadyClaimed(id)
+    if changed != 1 + len(others):
+        raise AlreadyClaimed(id, *others)
     events.add(store, now, EventKind.REQUEST_CLAIMED, id)
+    for other, why in others.items():
+        events.add(store, now, EventKind.REQUEST_MERGED, other, into=id, why=why, **told)
 
 
 def put_back(store: Store, id: BuildRequestID, now: float, why: str, *, counts: bool = True) -> None:
@@ -188,7 +192,8 @@ def complete(store: Store, id: BuildRequestID, result: Result, now: float) -> bo
     """The build that had claimed it is finished."""
     return bool(
         store.execute(
-            "UPDATE build_requests SET complete_at = ?, result = ? WHERE id = ? AND complete_at IS NULL",
+            "UPDATE build_requests SET complete_at = ?, result = ? "
+            "WHERE id = ? AND claimed_at IS NOT NULL AND complete_at IS NULL",
             now,
             result,
             id,
@@ -234,7 +239,7 @@ def open_of_change(
 ) -> list[BuildRequest]:
     """The open requests, after this one, to build a change: it is among theirs, or they are for its revision."""
     return store.all(
-        _request,
+        row,
         f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.complete_at IS NULL AND r.id > ?1 "
         "AND (?2 IS NULL OR r.builder_id = ?2) AND r.buildset_id IN (SELECT bs.buildset_id FROM ("
         "SELECT source_stamp_id AS id FROM source_stamp_changes WHERE change_id = ?3 UNION "

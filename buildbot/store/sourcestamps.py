@@ -74,13 +74,22 @@ def of_buildset(store: Queries, id: BuildsetID) -> list[SourceStamp]:
     )
 
 
+# of several stamps for one codebase, the one that is built: that with the newest change, or else the newest request's
+NEWEST_FIRST = (
+    "(SELECT max(change_id) FROM source_stamp_changes WHERE source_stamp_id = bs.source_stamp_id) DESC NULLS LAST, "
+    "r.id DESC"
+)
+
+
 def of_build(store: Queries, id: BuildID) -> list[SourceStamp]:
-    """The stamps of the build's newest request (what it checks out)."""
+    """What the build checks out, one stamp a codebase: of all that its requests name, the newest."""
     return store.all(
         SourceStamp,
-        f"SELECT {COLUMNS} FROM buildset_source_stamps AS b JOIN source_stamps AS s ON s.id = b.source_stamp_id "
-        "WHERE b.buildset_id = (SELECT r.buildset_id FROM build_requests_of_builds AS m "
-        "JOIN build_requests AS r ON r.id = m.request_id WHERE m.build_id = ? ORDER BY r.id DESC LIMIT 1) "
-        "ORDER BY s.id",
+        f"SELECT {COLUMNS} FROM (SELECT bs.source_stamp_id AS id, row_number() OVER ("
+        f"PARTITION BY st.codebase ORDER BY {NEWEST_FIRST}) AS place "
+        "FROM build_requests_of_builds AS m JOIN build_requests AS r ON r.id = m.request_id "
+        "JOIN buildset_source_stamps AS bs ON bs.buildset_id = r.buildset_id "
+        "JOIN source_stamps AS st ON st.id = bs.source_stamp_id WHERE m.build_id = ?) AS chosen "
+        "JOIN source_stamps AS s ON s.id = chosen.id WHERE chosen.place = 1 ORDER BY s.id",
         id,
     )

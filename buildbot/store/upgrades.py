@@ -18,6 +18,8 @@ _TO_2 = """
 ALTER TABLE builds ADD COLUMN stop_reason TEXT;
 ALTER TABLE builds ADD COLUMN stop_result INTEGER;
 ALTER TABLE builds ADD COLUMN recipe TEXT CHECK (recipe IS NULL OR json_valid(recipe));
+ALTER TABLE builds ADD COLUMN slot INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE build_requests_of_builds ADD COLUMN merged_because TEXT;
 ALTER TABLE steps ADD COLUMN words TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(words));
 ALTER TABLE steps ADD COLUMN statistics TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(statistics));
 ALTER TABLE steps ADD COLUMN made_steps INTEGER NOT NULL DEFAULT 0 CHECK (made_steps IN (0, 1));

@@ -107,6 +107,7 @@ _OBSERVERS = _from(
     "LogObserver",
     "OutputProgressObserver",
 )
+_CHOSEN = _from("buildbot.process.userviews", "enforceChosenSlave", "enforceChosenWorker")
 _UTIL = _from("buildbot.config.util", "ComparableMixin", "formatInterval", "now")
 
 TABLE: Mapping[str, Mapping[str, str]] = {
@@ -137,10 +138,13 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         **_from("buildbot.config.builder", "BuilderConfig"),
         **_from("buildbot.process.factory", "BuildFactory"),
         **_from("buildbot.process.observers", "LogLineObserver"),
+        **_CHOSEN,
         **_from("buildbot.steps.shell", "ShellArg"),
     },
     "buildbot.plugins.worker": _WORKER,
     "buildbot.process.base": _from("buildbot.process.build", "Build"),
+    "buildbot.process.builder": _CHOSEN,
+    "buildbot.process.buildrequest": _from("buildbot.process.buildrequest", "BuildRequest"),
     "buildbot.process.buildstep": _OBSERVERS
     | _from("buildbot.process.remotecommand", "RemoteCommand", "RemoteShellCommand")
     | RESULTS,

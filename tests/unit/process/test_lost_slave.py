@@ -8,7 +8,6 @@ import sys
 from typing import Any
 
 from buildbot.model import EventKind, Result
-from buildbot.process.assigning import Busy, free_slaves
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
 from buildbot.process.remotecommand import RemoteCommand
@@ -248,71 +247,3 @@ class TestNewerConnections(LostCase):
         assert lost.result is Result.RETRY
         assert "a newer connection of the same slave" in lost.row.state_text
         assert (await self.rig.built(request, attempt=2)).result is Result.SUCCESS
-
-
-class TestAssigning(LostCase):
-    def test_which_slaves_are_free(self) -> None:
-        def free(*busy: Busy, max_builds: int | None = None, max_running: int | None = None) -> list[str]:
-            self.rig.add_builder("b", BuildFactory(), ["one", "two", "away"], max_running=max_running)
-            builder = self.rig.config.builder("b")
-            assert builder is not None
-            here = dict.fromkeys(("one", "two", "stranger"), max_builds)
-            return free_slaves(builder, here, busy)
-
-        assert free() == ["one", "two"]
-        assert free(Busy("b", "one")) == ["two"]
-        assert free(Busy("other", "one")) == ["one", "two"]
-        assert free(Busy("other", "one"), max_builds=1) == ["two"]
-        assert free(Busy("other", "one"), Busy("third", "one"), max_builds=2) == ["two"]
-        assert free(Busy("b", "one"), max_running=1) == []
-        assert free(Busy("other", "one"), max_running=1) == ["one", "two"]
-
-    async def test_max_builds_of_a_slave_is_kept(self) -> None:
-        self.rig.config.slaves.clear()
-        self.rig.add_slaves("bot", max_builds=1)
-        await self.rig.start_slave()
-        command = "mkdir ../../only || exit 1; sleep 0.05; rmdir ../../only"
-        for name in ("b", "c", "d"):
-            self.rig.add_builder(name, BuildFactory([ShellCommand(command=command)]))
-        wanted = [self.rig.submit(name) for name in ("b", "c", "d")]
-        for request in wanted:
-            assert (await self.rig.built(request)).result is Result.SUCCESS
-
-    async def test_a_request_waits_for_its_slave(self) -> None:
-        self.rig.add_builder("b", BuildFactory())
-        request = self.rig.submit()
-        await self.rig.start_slave()
-        assert (await self.rig.built(request)).result is Result.SUCCESS
-
-    async def test_one_request_is_one_build_however_often_the_bell_rings(self) -> None:
-        await self.rig.start_slave()
-        self.rig.add_builder("b", BuildFactory([ShellCommand(command="sleep 0.1")]))
-        request = self.rig.submit()
-        for _ in range(50):
-            self.rig.bell.ring()
-        await self.rig.built(request)
-        assert self.rig.store.value("SELECT count(*) FROM builds") == 1
-
-    async def test_functions_of_the_user_choose_and_their_errors_start_nothing(self) -> None:
-        self.rig.add_slaves("other")
-        await self.rig.start_slave("bot")
-        await self.rig.start_slave("other")
-
-        def pick(builder: Any, slaves: Any, request: Any) -> Any:
-            return next(slave for slave in slaves if slave.name == "other")
-
-        def wrong(builder: Any, slaves: Any, request: Any) -> Any:
-            raise ZeroDivisionError
-
-        self.rig.add_builder("b", BuildFactory(), ["bot", "other"], nextWorker=pick)
-        assert (await self.rig.build()).properties["slavename"] == "other"
-        first = {"canStartBuild": lambda builder, slave, request: slave.name == "bot"}
-        self.rig.add_builder("b", BuildFactory(), ["bot", "other"], **first)
-        assert (await self.rig.build()).properties["slavename"] == "bot"
-        self.rig.add_builder("b", BuildFactory(), ["bot", "other"], nextWorker=wrong)
-        request = self.rig.submit()
-        await self.rig.until(lambda: self.flushLoggedErrors(ZeroDivisionError))
-        self.rig.add_builder("b", BuildFactory(), ["bot", "other"])
-        self.rig.bell.ring()
-        assert (await self.rig.built(request)).result is Result.SUCCESS
-        self.flushLoggedErrors(ZeroDivisionError)

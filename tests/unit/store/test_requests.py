@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from buildbot.model import Build, BuildRequestID, EventKind, Result
-from buildbot.store import builds, buildsets, requests
+from buildbot.store import builds, buildsets, changes, queue, requests, sourcestamps
 from buildbot.store.requests import MOST_RETRIES, AlreadyClaimed
 from tests.unit.store.cases import NOW, StoreCase
 
@@ -87,16 +87,16 @@ class TestStates(RequestCase):
                 return self.cancel(id)
 
     def test_pending(self) -> None:
-        self.try_all(self.pending, {"claim", "cancel", "complete"})
+        self.try_all(self.pending, {"claim", "cancel"})
 
     def test_claimed(self) -> None:
         self.try_all(self.claimed, {"put back", "complete"})
 
     def test_put_back(self) -> None:
-        self.try_all(self.put_back, {"claim", "cancel", "complete"})
+        self.try_all(self.put_back, {"claim", "cancel"})
 
     def test_parked(self) -> None:
-        self.try_all(self.parked, {"unpark", "cancel", "complete"})
+        self.try_all(self.parked, {"unpark", "cancel"})
 
     def test_complete(self) -> None:
         self.try_all(self.complete, set())
@@ -132,7 +132,7 @@ class TestRequests(RequestCase):
         first = requests.next_pending(self.store, self.builder)
         self.assertEqual(first and first.id, id)
         self.cancel(id)
-        self.assertEqual(requests.builders_with_pending(self.store), [])
+        self.assertEqual(queue.heads(self.store, [self.builder]), {})
         self.assertEqual(requests.pending_counts(self.store), {self.builder: 3})
 
     def test_it_is_parked_after_the_last_retry_and_says_why(self) -> None:
@@ -160,12 +160,16 @@ class TestRequests(RequestCase):
         self.assertEqual((first.attempt, second.attempt), (1, 2))
         self.assertEqual([build.id for build in builds.of_request(self.store, id)], [first.id, second.id])
 
-    def test_builders_with_pending_begin_with_the_oldest(self) -> None:
+    def test_the_head_of_each_queue(self) -> None:
         quick = self.builders["quick"]
         self.ask(builder_ids=[quick])
-        self.ask()
-        self.assertEqual(requests.builders_with_pending(self.store), [quick, self.builder])
-        self.assertEqual(requests.pending_counts(self.store), {quick: 1, self.builder: 1})
+        self.ask(builder_ids=[quick])
+        urgent = self.ask(builder_ids=[quick], priority=1)
+        mine = self.ask()
+        heads = queue.heads(self.store, [quick, self.builder])
+        self.assertEqual({id: head.id for id, head in heads.items()}, {quick: urgent, self.builder: mine})
+        self.assertEqual(list(queue.heads(self.store, [self.builder])), [self.builder])
+        self.assertEqual(requests.pending_counts(self.store), {quick: 3, self.builder: 1})
 
 
 class TestBuilds(RequestCase):
@@ -201,6 +205,52 @@ class TestBuilds(RequestCase):
         self.finish(build, Result.SUCCESS, "done")
         self.store.transact(builds.set_text, build.id, "compiling")
         self.assertEqual(self.build(build.id).state_text, "done")
+
+    def test_each_of_several_at_once_on_a_slave_has_a_slot(self) -> None:
+        made = [self.start(self.ask()) for _ in range(3)]
+        self.assertEqual([build.slot for build in made], [1, 2, 3])
+        self.finish(made[1], Result.SUCCESS)
+        self.assertEqual([self.start(self.ask()).slot for _ in range(2)], [2, 4])
+        self.assertEqual(self.build(made[2].id).slot, 3)
+        other = self.store.transact(
+            builds.start, builder=self.builder, slave=self.slaves["al"], claimed=[self.ask()], reason="", now=NOW
+        )
+        self.assertEqual(other.slot, 1)
+
+    def test_what_is_merged_says_so_and_why(self) -> None:
+        first, second = self.ask(), self.ask()
+        build = self.store.transact(
+            builds.start,
+            builder=self.builder,
+            slave=self.slave,
+            claimed=[first, second],
+            because={second: "they ask for the same"},
+            reason="",
+            now=NOW,
+        )
+        merged = next(event for event in self.events() if event.kind is EventKind.REQUEST_MERGED)
+        self.assertEqual(
+            (merged.subject_id, merged.detail),
+            (second, {"into": first, "why": "they ask for the same", "build_id": build.id}),
+        )
+        self.assertEqual(
+            self.store.column("SELECT merged_because FROM build_requests_of_builds ORDER BY request_id"),
+            [None, "they ask for the same"],
+        )
+
+    def test_the_newest_of_several_stamps_is_built(self) -> None:
+        older, newer = self.change(revision="1"), self.change(revision="2")
+        late = self.ask(changes=[newer])  # asked for first, by a scheduler that does not wait
+        self.store.execute("UPDATE source_stamps SET revision = 2")
+        early = self.ask(changes=[older])
+        forced = self.ask()
+        build = self.start(late, early, forced)
+        (stamp,) = sourcestamps.of_build(self.store, build.id)
+        blamed = [change.id for change in changes.of_build(self.store, build.id)]
+        self.assertEqual((stamp.revision, blamed), ("2", [older, newer]))
+        both = self.start(self.ask(), last := self.ask())
+        (stamp,) = sourcestamps.of_build(self.store, both.id)
+        self.assertEqual(stamp.id, sourcestamps.of_buildset(self.store, self.request(last).buildset_id)[0].id)
 
     def test_merged_requests_share_its_result(self) -> None:
         ids = [self.ask() for _ in range(3)]

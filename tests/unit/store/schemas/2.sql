@@ -153,6 +153,7 @@ CREATE TABLE builds (                   -- what ran, or runs
     stop_reason TEXT,                   -- somebody asked for its end, and why; NULL: nobody did
     stop_result INTEGER,                -- model.Result that it comes to then; NULL: nobody asked for its end
     recipe TEXT CHECK (recipe IS NULL OR json_valid(recipe)),  -- digests of its steps' configuration; NULL: finished
+    slot INTEGER NOT NULL DEFAULT 1,    -- which of its builder's directories on the slave it has, from 1
     UNIQUE (builder_id, number)
 ) STRICT;
 CREATE INDEX builds_running ON builds (builder_id) WHERE complete_at IS NULL;
@@ -163,6 +164,7 @@ CREATE INDEX builds_slave ON builds (slave_id, id);
 CREATE TABLE build_requests_of_builds ( -- several when requests were merged; several builds a request after RETRY
     build_id INTEGER NOT NULL REFERENCES builds ON DELETE CASCADE,  -- the build
     request_id INTEGER NOT NULL REFERENCES build_requests ON DELETE CASCADE,  -- the request
+    merged_because TEXT,                -- why it is built along with another one; NULL: the build was made for it
     PRIMARY KEY (build_id, request_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX build_requests_of_builds_request ON build_requests_of_builds (request_id);
