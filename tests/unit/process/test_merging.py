@@ -190,7 +190,8 @@ class TestMerging(RigCase):
         self.assertTrue(self.flushLoggedErrors(ZeroDivisionError))
 
     async def test_on_retry_all_go_back_and_are_built_together_again(self) -> None:
-        self.rig.add_builder("b", BuildFactory([ShellCommand(name="it", command="echo begun; test -e ../quick || sleep 60")]))
+        sleeps = ShellCommand(name="it", command="echo begun; test -e ../quick || sleep 60")
+        self.rig.add_builder("b", BuildFactory([sleeps]))
         ids = [self.rig.submit("b", self.change(str(n))) for n in range(3)]
         await self.rig.start_slave()
         step = await self.rig.until_step_runs("it", "begun\n")
