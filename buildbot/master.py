@@ -20,6 +20,7 @@ from twisted.application import service
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, ensureDeferred, maybeDeferred
 from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from buildbot.changes.base import SourceContext
@@ -35,6 +36,7 @@ from buildbot.process.build import BuildServices
 from buildbot.process.control import Control
 from buildbot.process.progress import Progress
 from buildbot.process.recovery import recover
+from buildbot.process.retention import Retention
 from buildbot.process.retiring import Retiring
 from buildbot.process.running import RunningBuilds
 from buildbot.schedulers.base import drive
@@ -219,10 +221,19 @@ class BuildMaster(service.MultiService):
                 progress=self.progress,
             ),
         )
+        self.retention = Retention(
+            store=store,
+            log_files=self.log_files,
+            clock=reactor,
+            in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
+            plan=lambda: self.config.retention,
+            receivers=self.receivers.names,
+        )
         self.web = WebSite(store, self.log_files, lambda: self.config, self.control, reactor, time.time)
         self._git_slots = DeferredSemaphore(GIT_PROCESSES)
         store.event_listeners.append(self._ring)
         self.bell.add("assigning", self.assigning.run)
+        self.bell.add("retention", self.retention.run)
         self.retiring = Retiring(store, self.under_way, lambda: self.sessions.here)
         self.bell.add("retiring", self.retiring.run)
 

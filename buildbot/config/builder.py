@@ -27,6 +27,8 @@ class BuilderConfig:
     canStartBuild(builder, slave, request): your own choice. mergeRequests(builder, one, other) or
     collapseRequests(master, builder, one, other): True (the default), False or a function: whether one build may serve
     two requests. do_build_if(build): False skips it.
+    buildHorizon, logHorizon: of so many of its newest builds are the builds, or their logs, kept (None: as
+    c['retention'] says).
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class BuilderConfig:
         max_builds_per_slave: int | None = None,
         max_builds_per_worker: int | None = None,
         priority: int = 0,
+        buildHorizon: int | None = None,
+        logHorizon: int | None = None,
     ) -> None:
         self.name: str = name
         self.slavenames = self._names(slavename, slavenames, workername, workernames)
@@ -88,6 +92,8 @@ class BuilderConfig:
         )
         self.max_builds_per_slave: int = 1 if each is None else each
         self.priority = priority
+        self.buildHorizon = buildHorizon
+        self.logHorizon = logHorizon
         self._check()
         for argument in ("locks", "description_format", "project"):
             if getattr(self, argument):
@@ -194,6 +200,11 @@ class BuilderConfig:
                 setattr(self, name, 1)
         if not _is_whole(self.priority):
             error(f"builder {self.name!r}: priority must be a whole number, not {self.priority!r}")
+        for name in ("buildHorizon", "logHorizon"):
+            count: Any = getattr(self, name)
+            if count is not None and (not _is_whole(count) or count < 0):
+                error(f"builder {self.name!r}: {name} must be a whole number of at least 0, not {count!r}")
+                setattr(self, name, None)
 
     def __repr__(self) -> str:
         return f"<BuilderConfig {self.name!r}>"
@@ -216,7 +227,10 @@ def builder_from(given: Any) -> Any:
     return BuilderConfig(**keys)
 
 
-_OLD_KEYS = {"periodicBuildTime": "use a Periodic scheduler"}
+_OLD_KEYS = {
+    "periodicBuildTime": "use a Periodic scheduler",
+    "eventHorizon": "events belong to no builder: use c['eventHorizon']",
+}
 
 
 def safe_directory(name: str) -> str:

@@ -70,6 +70,7 @@ KEYS: Mapping[str, Kind] = {
     "buildHorizon": COUNT_OR_NO,
     "eventHorizon": COUNT_OR_NO,
     "logHorizon": COUNT_OR_NO,
+    "retention": LIST,
     "logCompressionLimit": COUNT_OR_NO,
     "logCompressionMethod": TEXT,
     "logMaxSize": COUNT_OR_NO,
@@ -112,10 +113,6 @@ WITHOUT_EFFECT = (
     "buildCacheSize",
     "changeCacheSize",
     "autoBuildCacheRatio",
-    "changeHorizon",
-    "buildHorizon",
-    "eventHorizon",
-    "logHorizon",
     "logCompressionLimit",
     "logCompressionMethod",
     "logMaxSize",
@@ -127,7 +124,6 @@ WITHOUT_EFFECT = (
     "revlink",
     "machines",
     "secretsProviders",
-    "configurators",
 )
 
 

@@ -11,6 +11,7 @@ from buildbot.config.builder import BuilderConfig, builder_from, is_usable
 from buildbot.config.checks import Named, check_all
 from buildbot.config.errors import Location, Problem, error, is_broken, warning
 from buildbot.config.keys import KEYS, SAME, read_keys, read_ports
+from buildbot.config.retention import NO_PLAN, RetentionPlan, plan_of
 from buildbot.config.slave import BuildSlave, slave_from
 from buildbot.config.web import Web, take_web
 
@@ -24,9 +25,8 @@ DEFAULT_VALIDATION: Mapping[str, re.Pattern[str]] = {
 
 _OTHER = (
     "mergeRequests collapseRequests prioritizeBuilders select_next_worker codebaseGenerator codebases projects db "
-    "db_url mq caches buildCacheSize changeCacheSize changeHorizon buildHorizon eventHorizon logHorizon "
-    "logCompressionLimit logCompressionMethod logMaxSize logMaxTailSize logEncoding debugPassword manhole metrics "
-    "user_managers revlink machines secretsProviders configurators"
+    "db_url mq caches buildCacheSize changeCacheSize logCompressionLimit logCompressionMethod logMaxSize "
+    "logMaxTailSize logEncoding debugPassword manhole metrics user_managers revlink machines secretsProviders"
 )
 OTHER_KEYS = tuple(_OTHER.split())
 
@@ -47,6 +47,7 @@ class Config:
     pb_ports: tuple[str, ...]  # endpoint strings
     properties: Mapping[str, Any]
     validation: Mapping[str, re.Pattern[str]]
+    retention: RetentionPlan = NO_PLAN
     other: Mapping[str, Any] = field(default_factory=dict)  # the rest, under the names of config.keys
     multi_master: bool = False
     files: tuple[str, ...] = ()  # master.cfg and the modules of its directory that it imported
@@ -86,6 +87,7 @@ def config_from_dict(given: Mapping[Any, Any], at: Places, set_place: Callable[[
         pb_ports=ports,
         properties=dict(values.get("properties", {})),
         validation={**DEFAULT_VALIDATION, **_validation(values, at)},
+        retention=plan_of(values, builders, at),
         other={key: values[key] for key in OTHER_KEYS if key in values},
         multi_master=values.get("multiMaster", False),
     )

@@ -183,6 +183,10 @@ class Receivers:
         self._workers: dict[str, ReceiverWorker] = {}
         self._listeners: dict[str, Listener] = {}
 
+    def names(self) -> list[str]:
+        """Who is told of events at present: the names of their cursors."""
+        return list(self._workers)
+
     async def sync(self, wanted: Sequence[Any]) -> None:
         """Go on with these, and with no others. What compares equal to what is there keeps running untouched."""
         named = with_names(wanted)

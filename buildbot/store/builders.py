@@ -51,6 +51,11 @@ def present(store: Queries) -> list[Builder]:
     return store.all(_builder, f"SELECT {_COLUMNS} FROM builders WHERE removed_at IS NULL ORDER BY position")
 
 
+def all_of(store: Queries) -> list[Builder]:
+    """Also those that the configuration no longer names."""
+    return store.all(_builder, f"SELECT {_COLUMNS} FROM builders ORDER BY id")
+
+
 def get(store: Queries, id: BuilderID) -> Builder | None:
     return store.first(_builder, f"SELECT {_COLUMNS} FROM builders WHERE id = ?", id)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from buildbot.store.logindex import STEP_ITSELF, Channel, Run
 from buildbot.store.loglimit import Limit, LimitedWriter
 from buildbot.store.logreader import Line, LogReader
+from buildbot.store.logtail import tail_paths
 from buildbot.store.logwriter import LogWriter
 
 __all__ = [
@@ -45,6 +47,11 @@ def log_path(builder: str, build: int, step: str, slug: str) -> str:
     return f"{file_name(builder)}/{build}/{file_name(step)}-{file_name(slug)}.txt"
 
 
+def parts_of(log: Path) -> list[Path]:
+    """Every file that a log may consist of: the text first."""
+    return [log, log.with_suffix(".idx"), *tail_paths(log)]
+
+
 class LogFiles:
     """The logs directory: open files to write, readers, and who wants to hear of growth."""
 
@@ -63,6 +70,14 @@ class LogFiles:
     def read(self, path: str) -> LogReader:
         """Raises FileNotFoundError when the file is not there (removed, or on another disk)."""
         return LogReader(self.root / path)
+
+    def remove(self, path: str) -> None:
+        """Take a log away, with all that lies beside it; harmless when it is not there."""
+        full = self.root / path
+        for part in parts_of(full):
+            part.unlink(missing_ok=True)
+        with suppress(OSError):  # it is not the last log of its build, or there is no such directory
+            full.parent.rmdir()
 
     def watch(self, path: str, call: Callable[[], object]) -> Callable[[], None]:
         """Call this after every append and at the end. Returns what ends the watch."""

@@ -138,6 +138,7 @@ CREATE INDEX build_requests_pending ON build_requests (builder_id, priority DESC
     WHERE claimed_at IS NULL AND complete_at IS NULL;
 CREATE INDEX build_requests_waiting ON build_requests (id) WHERE claimed_at IS NULL AND complete_at IS NULL;
 CREATE INDEX build_requests_buildset ON build_requests (buildset_id);
+CREATE INDEX build_requests_builder ON build_requests (builder_id, id);
 
 CREATE TABLE builds (                   -- what ran, or runs
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
@@ -229,10 +230,12 @@ CREATE TABLE logs (                     -- their bytes are in files
     finished_at REAL,                   -- NULL: it grows
     removed_at REAL,                    -- when retention took the file away
     removed_by TEXT,                    -- by which rule
-    packed_as TEXT,                     -- how its file was compressed, such as 'zstd'; NULL: it is as it was written
+    packed_as TEXT,                     -- 'zstd': compressed; 'raw': looked at and left as it is; NULL: not looked at yet
     UNIQUE (step_id, slug)
 ) STRICT;
 CREATE INDEX logs_open ON logs (id) WHERE finished_at IS NULL;
+CREATE INDEX logs_removed ON logs (removed_at, id) WHERE removed_at IS NOT NULL;
+CREATE INDEX logs_unpacked ON logs (finished_at) WHERE packed_as IS NULL AND removed_at IS NULL;
 
 CREATE TABLE schedulers (               -- how far each has looked at the changes
     name TEXT PRIMARY KEY,              -- as the configuration says it
@@ -323,3 +326,11 @@ CREATE TABLE pauses (                   -- what somebody has paused; a row is go
     why TEXT NOT NULL,                  -- in their own words; '': not said
     PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE retention_passes (         -- when what is old was looked for; the newest 50
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+    began_at REAL NOT NULL,             -- when it began
+    ended_at REAL,                      -- NULL: it is under way, or the process ended in it
+    removed TEXT NOT NULL CHECK (json_valid(removed)),  -- JSON: how many of each kind
+    problem TEXT                        -- what kept it from its end; NULL: nothing
+) STRICT;

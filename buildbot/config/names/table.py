@@ -113,6 +113,7 @@ _UTIL = _from("buildbot.config.util", "ComparableMixin", "formatInterval", "now"
 TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.buildslave": _SLAVE,
     "buildbot.buildslave.base": _SLAVE,
+    "buildbot.configurators.janitor": _from("buildbot.config.retention", "JanitorConfigurator"),
     "buildbot.interfaces": _from("buildbot.process.rendering", "IProperties", "IRenderable"),
     "buildbot.locks": _LOCKS | _from("buildbot.process.locks", "LockAccess"),
     "buildbot.plugins": {},
@@ -136,6 +137,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         **_ROLES,
         **_from("buildbot.config.authz", "BasicAuth"),
         **_from("buildbot.config.builder", "BuilderConfig"),
+        **_from("buildbot.config.retention", "JanitorConfigurator", "Keep"),
         **_from("buildbot.process.factory", "BuildFactory"),
         **_from("buildbot.process.observers", "LogLineObserver"),
         **_CHOSEN,

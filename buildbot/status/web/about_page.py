@@ -11,9 +11,10 @@ import jinja2
 import twisted
 
 from buildbot.model import Cursor, EventKind
+from buildbot.process.retention import next_look
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.pages import Master, Page, View
-from buildbot.store import actions, events, pages
+from buildbot.store import actions, events, pages, retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,9 @@ class AboutView(View):
     size: pages.Size
     schema: int
     receivers: tuple[Cursor, ...]
+    rules: tuple[str, ...]  # of retention
+    last_look: retention.Pass | None
+    next_look: float
 
 
 def about(asked: Asked, master: Master) -> View:
@@ -35,6 +39,7 @@ def about(asked: Asked, master: Master) -> View:
     refused = newest is not None and newest[0] is EventKind.CONFIG_REFUSED
     run = actions.last_run(store)
     own = master.config.www.options.get("versions", ()) if master.config.www is not None else ()
+    plan, last_look = master.config.retention, retention.last_pass(store)
     return AboutView(
         title="About",
         versions=(*_versions(), *((str(name), str(number)) for name, number in own)),
@@ -46,6 +51,9 @@ def about(asked: Asked, master: Master) -> View:
         size=pages.size(store),
         schema=store.schema_version,
         receivers=tuple(events.cursors(store)),
+        rules=tuple(map(repr, plan.rules[:100])),
+        last_look=last_look,
+        next_look=next_look(plan, last_look, asked.now),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+from buildbot.config.retention import Keep, RetentionPlan
 from buildbot.model import EventKind, NewChange, Property, Result, Verdict
 from buildbot.store import (
     actions,
@@ -15,6 +16,7 @@ from buildbot.store import (
     events,
     properties,
     requests,
+    retention,
     schedulers,
     slaves,
     sources,
@@ -299,6 +301,22 @@ class AboutTests(PageCase):
         words = self.visit("/about").words
         for text in ("in force since", "Running since", "schema", "Twisted", "SQLite", "Project 7.1 &lt;beta&gt;"):
             self.assertIn(text, words)
+
+    def test_without_rules_everything_is_kept(self) -> None:
+        self.assertIn("Everything is kept.", self.visit("/about").words)
+
+    def test_what_retention_did_and_when_it_looks_again(self) -> None:
+        rules = (Keep("logs", days=30), Keep("builds", newest=7, builders=["<b>"]))
+        self.configure({}, retention=RetentionPlan(rules))
+        row = self.store.transact(retention.begin_pass, NOW - 60)
+        self.assertIn("under way", self.visit("/about").words)
+        self.store.transact(retention.end_pass, row, NOW - 50, {"logs": 12, "builds": 0}, None)
+        words = self.visit("/about").words
+        for text in ("Keep(&#39;logs&#39;, days=30)", "&lt;b&gt;", "Removed 12 logs Next look"):
+            self.assertIn(text, words)
+        row = self.store.transact(retention.begin_pass, NOW - 40)
+        self.store.transact(retention.end_pass, row, NOW - 30, {}, "OSError: <no>")
+        self.assertIn("not done OSError: &lt;no&gt; Removed nothing", self.visit("/about").words)
 
     def test_receivers_that_fail_are_shown(self) -> None:
         self.store.transact(events.start_cursor, "mail")
