@@ -163,7 +163,7 @@ class TestBuilds(RetentionCase):
         for name in self.made.builders:
             self.assertGreaterEqual(len(self.numbers(name)), 2)
 
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.one_of(st.none(), st.integers(0, 30)),
         st.one_of(st.none(), st.floats(0.01, 3)),
