@@ -34,6 +34,7 @@ from buildbot.model import BuilderID, ChangeID, Event, EventKind, NewChange
 from buildbot.process.assigning import Assigning
 from buildbot.process.build import BuildServices
 from buildbot.process.control import Control
+from buildbot.process.family import Family
 from buildbot.process.progress import Progress
 from buildbot.process.recovery import recover
 from buildbot.process.retention import Retention
@@ -59,10 +60,10 @@ STATUS_FILE = "master.status.json"
 _WAKES: dict[EventKind, tuple[str, ...]] = {
     EventKind.CHANGE_ADDED: ("schedulers",),
     EventKind.PAUSED: ("retiring",),
+    EventKind.BUILD_FINISHED: ("assigning", "retiring", "families"),
 } | dict.fromkeys(
     (
         EventKind.BUILDSET_SUBMITTED,
-        EventKind.BUILD_FINISHED,
         EventKind.REQUEST_REQUEUED,
         EventKind.SLAVE_CONNECTED,
         EventKind.SLAVE_LOST,
@@ -186,6 +187,7 @@ class BuildMaster(service.MultiService):
         self.progress = Progress()
         self.under_way = RunningBuilds()
         self.control = Control(store, self.under_way, self.progress, time.time, reactor)
+        self.family = Family(store, self.under_way, self.control.interrupt, time.time)
         self.ports = PBPorts(reactor, reactor)
         self.sessions = SlaveSessions(
             store=store,
@@ -236,6 +238,7 @@ class BuildMaster(service.MultiService):
         self.bell.add("retention", self.retention.run)
         self.retiring = Retiring(store, self.under_way, lambda: self.sessions.here)
         self.bell.add("retiring", self.retiring.run)
+        self.bell.add("families", self.family.run)
 
     def _services(self) -> BuildServices:
         encoding = self.config.other.get("logEncoding")
@@ -247,6 +250,9 @@ class BuildMaster(service.MultiService):
             progress=self.progress,
             properties=self.config.properties,
             log_encoding=encoding if isinstance(encoding, str) else "utf-8",
+            family=self.family,
+            scheduler=lambda name: self._schedulers.get(name),
+            scheduler_names=lambda: list(self._schedulers),
         )
 
     def _ring(self, event: Event) -> None:

@@ -34,6 +34,7 @@ from buildbot.process.assigning import Assigning
 from buildbot.process.build import BuildServices
 from buildbot.process.control import Control
 from buildbot.process.factory import BuildFactory
+from buildbot.process.family import Family
 from buildbot.process.progress import Progress
 from buildbot.process.retiring import Retiring
 from buildbot.process.running import RunningBuilds
@@ -69,6 +70,7 @@ class RigConfig:
     slaves: list[SlaveConfig] = field(default_factory=list)
     other: dict[str, Any] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)
+    schedulers: list[Any] = field(default_factory=list)
 
     def builder(self, name: str) -> BuilderConfig | None:
         return next((builder for builder in self.builders if builder.name == name), None)
@@ -107,6 +109,7 @@ class Rig:
             retire=lambda name: self.control.retire(name),
         )
         self.control = Control(self.store, self.running, self.progress, self.now, clock)
+        self.family = Family(self.store, self.running, self.control.interrupt, self.now)
         self.retiring = Retiring(self.store, self.running, lambda: self.sessions.here)
         self.slaves: dict[str, BuildSlave] = {}
         self._builder_ids: Mapping[str, BuilderID] = {}
@@ -121,6 +124,7 @@ class Rig:
         self.store.event_listeners.append(lambda event: self.bell.ring())
         self.bell.add("assigning", self.assigning.run)
         self.bell.add("retiring", self.retiring.run)
+        self.bell.add("families", self.family.run)
         self.bell.start()
 
     @staticmethod
@@ -135,6 +139,9 @@ class Rig:
             now=self.now,
             progress=self.progress,
             properties=self.config.properties,
+            family=self.family,
+            scheduler=lambda name: next((each for each in self.config.schedulers if each.name == name), None),
+            scheduler_names=lambda: [each.name for each in self.config.schedulers],
         )
 
     def _lost(self, session: SlaveSession, why: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from buildbot import model
 from buildbot.config.builder import BuilderConfig
-from buildbot.model import BuildID, Result
+from buildbot.model import BuildID, BuildsetID, Result
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.progress import Progress
 from buildbot.process.properties import Properties, needs_rendering, render
@@ -37,6 +37,14 @@ from buildbot.store import Store, builds, changes, properties, sourcestamps, ste
 from buildbot.store.logfiles import LogFiles
 
 
+class FamilyTies(Protocol):
+    """What a build asks about those that it triggered."""
+
+    def watch(self, buildsets: Sequence[BuildsetID], heard: Callable[[], object], /) -> Callable[[], None]: ...
+
+    def stop_children(self, parent: BuildID, who: str, why: str, /) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildServices:
     """What every build uses of the running master."""
@@ -48,6 +56,9 @@ class BuildServices:
     progress: Progress
     properties: Mapping[str, Any]  # the master's own
     log_encoding: str = "utf-8"
+    family: FamilyTies
+    scheduler: Callable[[str], Any]  # of the configuration in force, by its name; None: there is none
+    scheduler_names: Callable[[], Sequence[str]]
 
 
 class Build:

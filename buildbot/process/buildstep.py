@@ -240,6 +240,11 @@ class BuildStep(Recreatable):
         )
         return found
 
+    def recall(self, name: str) -> JSON:
+        """What `remember` with this name would give without doing anything, on a replay; None when it would do it."""
+        found = commands.recorded(self.build.store, self.step_id, self._ordinal, name)
+        return None if found is None else self.remember(name, lambda _: None)
+
     def addLog(self, name: str, type: str = "s", logEncoding: str | None = None) -> StepLog:
         """A new log. type: "s" (output of commands), "t" (text) or "h" (html). May be awaited."""
         kind = {"s": "stream", "t": "text", "h": "html"}.get(type, type)

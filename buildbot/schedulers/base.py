@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import did_you_mean, error
-from buildbot.model import BuildsetID, Change, ChangeID, Property, SourceStampID, Verdict
+from buildbot.model import BuildID, BuildsetID, Change, ChangeID, Property, SourceStampID, Verdict
 from buildbot.process.properties import Properties, needs_rendering, render
 from buildbot.process.userchange import UserChange
 from buildbot.store import Store, builders, buildsets, changes, properties, schedulers
@@ -43,6 +43,14 @@ class Settled(NamedTuple):
     builder_names: tuple[str, ...]
     properties: tuple[Property, ...]
     priority: int
+
+
+class Parent(NamedTuple):
+    """The build whose Trigger step asks for a buildset."""
+
+    build: BuildID
+    relationship: str  # what the buildset is to it, in words
+    waited_for: bool  # it does not go on before the buildset is complete
 
 
 class Unsettled(NamedTuple):
@@ -136,10 +144,12 @@ class BaseScheduler:
         assert isinstance(self.priority, int)
         return Settled(tuple(self.builderNames), self._own_properties(self.properties), self.priority)
 
-    async def settle(self, changes_by_codebase: Mapping[str, Sequence[UserChange]]) -> Settled | Unsettled:
-        """Render properties and builder names and ask for the priority."""
+    async def settle(
+        self, changes_by_codebase: Mapping[str, Sequence[UserChange]], given: Sequence[Property] = ()
+    ) -> Settled | Unsettled:
+        """Render properties and builder names and ask for the priority. What is `given` goes over its properties."""
         try:
-            return await self._settle(changes_by_codebase)
+            return await self._settle(changes_by_codebase, given)
         except CancelledError:
             raise
         except Exception as wrong:
@@ -147,19 +157,25 @@ class BaseScheduler:
             text = str(wrong) if isinstance(wrong, UserCodeFailed) else in_words("properties or builderNames", wrong)
             return Unsettled(text)
 
-    async def _settle(self, changes_by_codebase: Mapping[str, Sequence[UserChange]]) -> Settled:
+    async def _settle(
+        self, changes_by_codebase: Mapping[str, Sequence[UserChange]], given: Sequence[Property]
+    ) -> Settled:
         known = Properties()
         for seen in changes_by_codebase.values():
             for change in seen:
                 known.updateFromProperties(change.properties)
+        _set(known, given)
         known.setProperty("scheduler", self.name, "Scheduler")
         values = await render(self.properties, known)
         known.update(values, "Scheduler")
+        _set(known, given)
         names = tuple(_name_of(name) for name in await render(self.builderNames, known))
         priority = self.priority
         if callable(priority):
             priority = await ask_user("priority", priority, list(names), changes_by_codebase)
-        return Settled(names, self._own_properties(values), int(priority))
+        own = {each.name: each for each in (*self._own_properties(values), *given)}
+        own["scheduler"] = Property("scheduler", self.name, "Scheduler")
+        return Settled(names, tuple(own.values()), int(priority))
 
     def _own_properties(self, values: Mapping[str, Any]) -> tuple[Property, ...]:
         own = {**values, "scheduler": self.name}
@@ -175,6 +191,7 @@ class BaseScheduler:
         reason: str,
         now: float,
         external_id: str | None = None,
+        parent: Parent | None = None,
     ) -> BuildsetID:
         """Make the buildset. Its properties: those of the newest change, and over them the scheduler's."""
         ids = []
@@ -195,6 +212,9 @@ class BaseScheduler:
             given=[*given, *settled.properties],
             external_id=external_id,
             priority=settled.priority,
+            waited_for=parent is not None and parent.waited_for,
+            parent_build_id=None if parent is None else parent.build,
+            parent_relationship=None if parent is None else parent.relationship,
         )
         return buildset
 
@@ -305,6 +325,11 @@ async def _awaiting(answer: Awaitable[Any]) -> Any:
 def is_dynamic(names: Any) -> bool:
     """Whether builderNames is something that gives the names of each build only when asked."""
     return not isinstance(names, (str, list, tuple)) and needs_rendering(names)
+
+
+def _set(known: Properties, given: Sequence[Property]) -> None:
+    for each in given:
+        known.setProperty(each.name, each.value, each.source)
 
 
 def _name_of(builder: Any) -> str:

@@ -11,6 +11,7 @@ from buildbot.model import (
     BuilderID,
     BuildID,
     BuildRequestID,
+    BuildsetID,
     EventKind,
     Result,
     SlaveID,
@@ -112,6 +113,8 @@ def _free_slot(store: Queries, builder: BuilderID, slave: SlaveID) -> int:
 def finish(store: Store, id: BuildID, result: Result, text: str, now: float, *, counts: bool = True) -> bool:
     """End a running build and settle its requests: complete, or back in the queue when it ended as RETRY.
 
+    What it still waits for is cancelled (`running_orphans` are the builds of it that run). A request whose own parent
+    build has ended is not put back: nobody waits for it any more.
     counts: whether a RETRY is one of the few that a request has; see `requests.put_back`.
     """
     changed = store.execute(
@@ -124,10 +127,12 @@ def finish(store: Store, id: BuildID, result: Result, text: str, now: float, *, 
     if not changed:
         return False
     for request in requests.of_build(store, id):
-        if result is Result.RETRY:
+        orphan = result is Result.RETRY and requests.is_orphan(store, request)
+        if result is Result.RETRY and not orphan:
             requests.put_back(store, request.id, now, text, counts=counts)
-        elif requests.complete(store, request.id, result, now):
+        elif requests.complete(store, request.id, Result.CANCELLED if orphan else result, now):
             buildsets.complete_if_done(store, request.buildset_id, now)
+    buildsets.cancel_children(store, id, now, "its parent build", "that build has ended")
     build = get(store, id)
     assert build is not None
     events.add(
@@ -181,6 +186,18 @@ def running(store: Queries) -> list[Build]:
     return store.all(row, f"SELECT {COLUMNS} FROM builds AS b WHERE b.complete_at IS NULL ORDER BY b.id")
 
 
+def running_orphans(store: Queries) -> list[tuple[BuildID, BuildID]]:
+    """The running builds for which a build waited that is over, as (build, parent)."""
+    return store.all(
+        lambda build, parent: (BuildID(build), BuildID(parent)),
+        "SELECT DISTINCT b.id, p.id FROM builds AS b JOIN build_requests_of_builds AS m ON m.build_id = b.id "
+        "JOIN build_requests AS r ON r.id = m.request_id AND r.waited_for = 1 "
+        "JOIN buildsets AS s ON s.id = r.buildset_id "
+        "JOIN builds AS p ON p.id = s.parent_build_id AND p.complete_at IS NOT NULL "
+        "WHERE b.complete_at IS NULL ORDER BY b.id",
+    )
+
+
 def before(store: Queries, build: Build) -> Build | None:
     """The finished build of the same builder that came before this one."""
     return store.first(
@@ -189,6 +206,19 @@ def before(store: Queries, build: Build) -> Build | None:
         "ORDER BY b.number DESC LIMIT 1",
         build.builder_id,
         build.number,
+    )
+
+
+def of_buildsets(store: Queries, ids: Sequence[BuildsetID], limit: int) -> list[tuple[str, int]]:
+    """The builds of these buildsets, as (builder, number), the first started first."""
+    return store.all(
+        lambda builder, number, _: (str(builder), int(number)),
+        "SELECT DISTINCT br.name, b.number, b.id FROM json_each(?) AS w "
+        "JOIN build_requests AS r ON r.buildset_id = w.value "
+        "JOIN build_requests_of_builds AS m ON m.request_id = r.id JOIN builds AS b ON b.id = m.build_id "
+        "JOIN builders AS br ON br.id = b.builder_id ORDER BY b.id LIMIT ?",
+        json.dumps(ids),
+        limit,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from buildbot.model import (
@@ -111,6 +112,24 @@ def by_external_id(store: Queries, scheduler: str, external_id: str) -> Buildset
     )
 
 
+def count_open(store: Queries, ids: Sequence[BuildsetID]) -> int:
+    """How many of these are not complete."""
+    sql = "SELECT count(*) FROM json_each(?) AS w JOIN buildsets AS s ON s.id = w.value WHERE s.complete_at IS NULL"
+    return int(store.value(sql, json.dumps(ids)))
+
+
+def results(store: Queries, ids: Sequence[BuildsetID]) -> dict[BuildsetID, Result]:
+    """What those of these that are complete came to."""
+    return dict(
+        store.all(
+            lambda id, result: (BuildsetID(id), Result(result)),
+            "SELECT s.id, s.result FROM json_each(?) AS w JOIN buildsets AS s ON s.id = w.value "
+            "WHERE s.complete_at IS NOT NULL",
+            json.dumps(ids),
+        )
+    )
+
+
 def complete_if_done(store: Store, id: BuildsetID, now: float) -> bool:
     """Close the buildset when no request of it is open; its result is the worst of theirs."""
     if store.value("SELECT 1 FROM build_requests WHERE buildset_id = ? AND complete_at IS NULL LIMIT 1", id):
@@ -136,3 +155,9 @@ def cancel_request(store: Store, id: BuildRequestID, now: float, who: str, why: 
     assert request is not None
     complete_if_done(store, request.buildset_id, now)
     return True
+
+
+def cancel_children(store: Store, parent: BuildID, now: float, who: str, why: str) -> list[BuildRequestID]:
+    """Cancel what a build waits for. Returns the requests for which it is too late: builds work on them."""
+    waited_for = requests.waited_for_by(store, parent)
+    return [request.id for request in waited_for if not cancel_request(store, request.id, now, who, why)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from buildbot.model import BuildID, BuildsetID, Change, ChangeID, EventKind, NewChange, Property
 from buildbot.store import events, properties
 from buildbot.store.store import Queries, Store
@@ -71,6 +74,12 @@ def same_as(store: Queries, change: NewChange) -> ChangeID | None:
 
 def get(store: Queries, id: ChangeID) -> Change | None:
     return store.first(Change, f"SELECT {COLUMNS} FROM changes WHERE id = ?", id)
+
+
+def known(store: Queries, ids: Sequence[ChangeID]) -> list[ChangeID]:
+    """Those of these changes that are still in the store, oldest first."""
+    sql = "SELECT id FROM changes WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
+    return store.column(sql, json.dumps(ids))
 
 
 def newest(store: Queries, limit: int = 50, before: ChangeID | None = None) -> list[Change]:

@@ -123,6 +123,28 @@ def of_buildset(store: Queries, buildset: BuildsetID) -> list[BuildRequest]:
     )
 
 
+def waited_for_by(store: Queries, parent: BuildID) -> list[BuildRequest]:
+    """The open requests that a build waits for: those of the buildsets that its Trigger steps made."""
+    return store.all(
+        _request,
+        f"SELECT {COLUMNS} FROM buildsets AS s JOIN build_requests AS r ON r.buildset_id = s.id "
+        "WHERE s.parent_build_id = ? AND s.complete_at IS NULL AND r.waited_for = 1 AND r.complete_at IS NULL "
+        "ORDER BY r.id",
+        parent,
+    )
+
+
+def is_orphan(store: Queries, request: BuildRequest) -> bool:
+    """Whether a build waited for this request and is over."""
+    return request.waited_for and bool(
+        store.value(
+            "SELECT p.complete_at IS NOT NULL FROM buildsets AS s JOIN builds AS p ON p.id = s.parent_build_id "
+            "WHERE s.id = ?",
+            request.buildset_id,
+        )
+    )
+
+
 def of_build(store: Queries, build: BuildID) -> list[BuildRequest]:
     """The requests that a build serves, the oldest first."""
     return store.all(

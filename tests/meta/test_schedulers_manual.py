@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import textwrap
 from typing import Any
@@ -12,10 +13,13 @@ from buildbot.config import names
 from buildbot.config.arguments import known_arguments
 from buildbot.schedulers.basic import AnyBranchScheduler, SingleBranchScheduler
 from buildbot.schedulers.forcesched import BaseParameter, ForceScheduler
+from buildbot.schedulers.triggerable import Triggerable
 from buildbot.schedulers.trysched import Try_Jobdir, Try_Userpass
+from buildbot.steps.trigger import Trigger
 from tests.tools import ROOT
 
 PAGE = (ROOT / "docs" / "manual" / "schedulers.md").read_text()
+ALL = (SingleBranchScheduler, AnyBranchScheduler, Triggerable, Try_Jobdir, Try_Userpass, ForceScheduler)
 PARAMETERS = [
     value for value in vars(forcesched).values() if isinstance(value, type) and issubclass(value, BaseParameter)
 ]
@@ -34,8 +38,14 @@ def settings(parameter: type) -> set[str]:
 
 
 def test_every_argument_of_a_scheduler_is_there() -> None:
-    for scheduler in (SingleBranchScheduler, AnyBranchScheduler, Try_Jobdir, Try_Userpass, ForceScheduler):
+    for scheduler in ALL:
         assert unsaid(known_arguments(scheduler)) == set(), scheduler
+
+
+def test_every_argument_of_the_trigger_step_is_in_the_manual() -> None:
+    steps = (ROOT / "docs" / "manual" / "steps.md").read_text()
+    said = inspect.signature(Trigger.__init__).parameters
+    assert [name for name in said if name not in ("self", "kwargs") and f"`{name}`" not in steps] == []
 
 
 def test_every_condition_of_a_filter_is_there() -> None:

@@ -22,6 +22,7 @@ _OLD_RESULTS = RESULTS | _from("buildbot.process.results", "worst_status", "stat
 
 _BASIC = _from("buildbot.schedulers.basic", "SingleBranchScheduler", "AnyBranchScheduler")
 _TRY = _from("buildbot.schedulers.trysched", "Try_Jobdir", "Try_Userpass")
+_TRIGGERABLE = _from("buildbot.schedulers.triggerable", "Triggerable")
 _FORCED = _from("buildbot.schedulers.forcesched", "ForceScheduler")
 _PARAMETERS = _from(
     "buildbot.schedulers.forcesched",
@@ -68,6 +69,7 @@ _SHELL = _from(
     "Test",
     "WarningCountingShellCommand",
 )
+_TRIGGER = _from("buildbot.steps.trigger", "Trigger")
 _GIT = _from("buildbot.steps.source.git", "Git")
 
 _SLAVE = _from("buildbot.config.slave", "BuildSlave")
@@ -121,10 +123,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.changes": _from("buildbot.changes.pb", "PBChangeSource")
     | _from("buildbot.changes.gitpoller", "GitPoller"),
     "buildbot.plugins.reporters": _MAIL | _FORMATTERS | _GENERATORS,
-    "buildbot.plugins.schedulers": _BASIC | _FORCED | _TRY,
+    "buildbot.plugins.schedulers": _BASIC | _FORCED | _TRIGGERABLE | _TRY,
     "buildbot.plugins.secrets": {},
     "buildbot.plugins.status": _MAIL | _PB_LISTENER | _from("buildbot.config.web", "WebStatus"),
-    "buildbot.plugins.steps": _SHELL | _GIT | _from("buildbot.process.buildstep", "BuildStep"),
+    "buildbot.plugins.steps": _SHELL | _GIT | _TRIGGER | _from("buildbot.process.buildstep", "BuildStep"),
     "buildbot.plugins.util": {
         **RESULTS,
         **_PARAMETERS,
@@ -156,7 +158,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.reporters.generators.build": _GENERATORS,
     "buildbot.reporters.mail": _MAIL | _from("buildbot.status.mail", "Domain"),
     "buildbot.reporters.message": _FORMATTERS,
-    "buildbot.scheduler": _BASIC | _TRY | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
+    "buildbot.scheduler": _BASIC | _TRIGGERABLE | _TRY | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.basic": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.filter": _FILTER,
     "buildbot.schedulers.forcesched": _from(
@@ -195,9 +197,11 @@ OWN_MODULES = (
     "buildbot.process.properties",
     "buildbot.process.remotecommand",
     "buildbot.process.results",
+    "buildbot.schedulers.triggerable",
     "buildbot.schedulers.trysched",
     "buildbot.status.mail",
     "buildbot.steps.source.git",
+    "buildbot.steps.trigger",
 )
 
 # module path -> the entry point group in which other packages register more names for it
