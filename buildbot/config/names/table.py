@@ -158,7 +158,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.reporters.generators.build": _GENERATORS,
     "buildbot.reporters.mail": _MAIL | _from("buildbot.status.mail", "Domain"),
     "buildbot.reporters.message": _FORMATTERS,
-    "buildbot.scheduler": _BASIC | _TRIGGERABLE | _TRY | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
+    "buildbot.scheduler": _BASIC
+    | _TRIGGERABLE
+    | _TRY
+    | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.basic": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.filter": _FILTER,
     "buildbot.schedulers.forcesched": _from(
