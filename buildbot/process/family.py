@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from buildbot.model import BuildID, BuildRequestID, BuildsetID, Event, EventKind
-from buildbot.process.assigning import RunningBuilds
+from buildbot.process.running import RunningBuilds
 from buildbot.store import Store, builders, builds, buildsets, requests
 
 _OF_BUILDSETS = (EventKind.BUILDSET_COMPLETE,)

@@ -126,7 +126,7 @@ def of_buildset(store: Queries, buildset: BuildsetID) -> list[BuildRequest]:
 def waited_for_by(store: Queries, parent: BuildID) -> list[BuildRequest]:
     """The open requests that a build waits for: those of the buildsets that its Trigger steps made."""
     return store.all(
-        _request,
+        row,
         f"SELECT {COLUMNS} FROM buildsets AS s JOIN build_requests AS r ON r.buildset_id = s.id "
         "WHERE s.parent_build_id = ? AND s.complete_at IS NULL AND r.waited_for = 1 AND r.complete_at IS NULL "
         "ORDER BY r.id",
