@@ -38,6 +38,7 @@ from buildbot.process.family import Family
 from buildbot.process.progress import Progress
 from buildbot.process.recovery import recover
 from buildbot.process.retention import Retention
+from buildbot.process.removed import RemovedBuilders
 from buildbot.process.retiring import Retiring
 from buildbot.process.running import RunningBuilds
 from buildbot.schedulers.base import drive
@@ -69,7 +70,7 @@ _WAKES: dict[EventKind, tuple[str, ...]] = {
         EventKind.SLAVE_LOST,
         EventKind.UNPAUSED,
     ),
-    ("assigning", "retiring"),
+    ("assigning", "retiring", "removed builders"),
 )
 
 
@@ -221,6 +222,7 @@ class BuildMaster(service.MultiService):
                 reactor=reactor,
                 pb=self.ports,
                 progress=self.progress,
+                control=self.control,
             ),
         )
         self.retention = Retention(
@@ -239,6 +241,8 @@ class BuildMaster(service.MultiService):
         self.retiring = Retiring(store, self.under_way, lambda: self.sessions.here)
         self.bell.add("retiring", self.retiring.run)
         self.bell.add("families", self.family.run)
+        self.removed = RemovedBuilders(store, lambda: not self._reconfiguring, time.time, reactor)
+        self.bell.add("removed builders", self.removed.run)
 
     def _services(self) -> BuildServices:
         encoding = self.config.other.get("logEncoding")
@@ -382,6 +386,7 @@ class BuildMaster(service.MultiService):
             raise
         finally:
             self._reconfiguring = False
+            self.bell.ring("removed builders")
         self._log.info("configuration update complete")
         self._write_status("running")
 

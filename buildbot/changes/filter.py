@@ -10,7 +10,7 @@ from buildbot.config.arguments import configurable
 from buildbot.config.errors import error
 from buildbot.schedulers.basic import NotABranch
 
-__all__ = ["ChangeFilter", "NotABranch"]
+__all__ = ["ChangeFilter", "NotABranch", "SourceStampFilter"]
 
 
 class Check(NamedTuple):
@@ -97,6 +97,53 @@ class ChangeFilter:
         return f"<ChangeFilter {'; '.join(conditions) or 'of everything'}>"
 
 
+@configurable
+class SourceStampFilter:
+    """Matches a source stamp that meets every condition given here.
+
+    For each of project, repository, branch and codebase: `project_eq=` a value or list of values, `project_re=` a
+    regular expression (from the beginning), `project_not_eq=` and `project_not_re=` their opposites. filter_fn: a
+    function of the whole stamp. `branch_eq=None` is the trunk; leaving it out matches every branch.
+    """
+
+    def __init__(
+        self,
+        filter_fn: Callable[[Any], Any] | None = None,
+        project_eq: Any = None,
+        project_not_eq: Any = None,
+        project_re: Any = None,
+        project_not_re: Any = None,
+        repository_eq: Any = None,
+        repository_not_eq: Any = None,
+        repository_re: Any = None,
+        repository_not_re: Any = None,
+        branch_eq: Any = NotABranch,
+        branch_not_eq: Any = NotABranch,
+        branch_re: Any = None,
+        branch_not_re: Any = None,
+        codebase_eq: Any = None,
+        codebase_not_eq: Any = None,
+        codebase_re: Any = None,
+        codebase_not_re: Any = None,
+    ) -> None:
+        given = {
+            name.removesuffix("_eq") if not name.endswith("_not_eq") else name: value
+            for name, value in locals().items()
+            if name != "self"
+        }
+        given |= dict.fromkeys(("project_fn", "repository_fn", "branch_fn", "codebase_fn"))
+        self.filter_fn = _function("filter_fn", filter_fn)
+        self.checks: tuple[Check, ...] = tuple(
+            check for name in ("project", "repository", "branch", "codebase") for check in _checks(name, given)
+        )
+
+    def is_matched(self, stamp: Any) -> bool:
+        """Whether this stamp meets all conditions. Raises what the user's function raises."""
+        if self.filter_fn is not None and not self.filter_fn(stamp):
+            return False
+        return all(check.passes(check.value(stamp)) for check in self.checks)
+
+
 def _checks(name: str, given: Mapping[str, Any]) -> Iterator[Check]:
     unset = NotABranch if name == "branch" else None
 
@@ -163,13 +210,13 @@ def _pattern(argument: str, given: Any) -> re.Pattern[str] | None:
     try:
         return re.compile(given)
     except (re.error, TypeError) as wrong:
-        error(f"ChangeFilter(): {argument} must be a regular expression, not {given!r}: {wrong}")
+        error(f"the filter's {argument} must be a regular expression, not {given!r}: {wrong}")
         return None
 
 
 def _function(argument: str, given: Any) -> Callable[[Any], Any] | None:
     if given is not None and not callable(given):
-        error(f"ChangeFilter(): {argument} must be a function, not {given!r}")
+        error(f"the filter's {argument} must be a function, not {given!r}")
         return None
     return given  # type: ignore[no-any-return]
 

@@ -65,6 +65,7 @@ def check_all(
         _check_slaves_of_builders(config, named.slaves, places)
     _check_locks(config, places)
     if not config.multi_master and named.builders is not None:
+        _check_builders_of_services(config, named.builders, places)
         all_known = _check_builders_of_schedulers(config, named.builders, places)
         if all_known and (named.schedulers is None) == (not config.schedulers):
             _check_idle_builders(config, places, old_web_forces)
@@ -160,6 +161,15 @@ def _check_builders_of_schedulers(config: Config, known: list[str], places: _Pla
                 title = getattr(scheduler, "name", type(scheduler).__name__)
                 error(f"scheduler {title!r}: there is no builder {name!r}", did_you_mean(name, known))
     return all_known
+
+
+def _check_builders_of_services(config: Config, known: list[str], places: _Places) -> None:
+    for service in config.status:
+        for name in getattr(service, "filtered_builders", ()):
+            if name not in known:
+                places.of(service, "services")
+                what = f"{type(service).__name__} {service.name!r}"
+                error(f"{what}: there is no builder {name!r}", did_you_mean(name, known))
 
 
 def _check_idle_builders(config: Config, places: _Places, old_web_forces: bool) -> None:

@@ -159,6 +159,15 @@ class Control:
             after = found[-1].id
             await self._breathe()
 
+    async def end_requests(self, ids: Sequence[BuildRequestID], who: str, why: str) -> Cancelled:
+        """End these at the word of a policy: those that wait are cancelled, and what builds nothing else is stopped."""
+        cancelled, stopped = await self.cancel_requests(ids, who, why), 0
+        ending = set(ids)
+        for build in {build for id in ids for build in requests.running_builds(self._store, id)}:
+            if all(request.id in ending for request in requests.of_build(self._store, build)):
+                stopped += self.stop_build(build, who, why)
+        return Cancelled(cancelled, stopped)
+
     def retry_request(self, id: BuildRequestID, who: str, why: str) -> bool:
         """Let a request that was parked after too many retries be tried again. False when it is not parked."""
         return self._store.transact_durable(self._retry, id, who, why)

@@ -55,6 +55,7 @@ class ReceiverContext:
     reactor: Any
     pb: Any = None
     progress: Progress | None = None
+    control: Any = None  # process.control.Control, for services that act
     memory: dict[str, Any] = field(default_factory=dict)
 
 

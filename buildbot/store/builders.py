@@ -70,3 +70,12 @@ def take_number(store: Store, id: BuilderID) -> int:
     return int(
         store.value("UPDATE builders SET last_number = last_number + 1 WHERE id = ? RETURNING last_number", id)
     )
+
+
+def removed_with_waiting(store: Queries) -> list[Builder]:
+    """The builders that are no longer configured and for which requests wait."""
+    return store.all(
+        _builder,
+        f"SELECT {_COLUMNS} FROM builders AS b WHERE removed_at IS NOT NULL AND EXISTS (SELECT 1 FROM build_requests "
+        "WHERE builder_id = b.id AND claimed_at IS NULL AND complete_at IS NULL) ORDER BY id",
+    )

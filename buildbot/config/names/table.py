@@ -46,6 +46,9 @@ _PARAMETERS = _from(
 )
 
 _FILTER = _from("buildbot.changes.filter", "ChangeFilter")
+_STAMP_FILTER = _from("buildbot.changes.filter", "SourceStampFilter")
+_OLD_BUILDS = _from("buildbot.schedulers.canceller", "OldBuildCanceller")
+_FAILING_BUILDSETS = _from("buildbot.schedulers.canceller", "FailingBuildsetCanceller")
 _LOCKS = _from("buildbot.process.locks", "MasterLock", "SlaveLock", "WorkerLock")
 _RENDERABLES = _from(
     "buildbot.process.properties",
@@ -131,6 +134,9 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         **RESULTS,
         **_PARAMETERS,
         **_FILTER,
+        **_STAMP_FILTER,
+        **_OLD_BUILDS,
+        **_FAILING_BUILDSETS,
         **_LOCKS,
         **_RENDERABLES,
         **_AUTH,
@@ -163,6 +169,8 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     | _TRY
     | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.basic": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
+    "buildbot.schedulers.canceller": _OLD_BUILDS,
+    "buildbot.schedulers.canceller_buildset": _FAILING_BUILDSETS,
     "buildbot.schedulers.filter": _FILTER,
     "buildbot.schedulers.forcesched": _from(
         "buildbot.schedulers.forcesched", BuildslaveChoiceParameter="WorkerChoiceParameter"
@@ -180,6 +188,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.steps.source": _GIT,
     "buildbot.steps.source.oldsource": _GIT,
     "buildbot.util": _UTIL | _from("buildbot.changes.filter", "NotABranch"),
+    "buildbot.util.ssfilter": _STAMP_FILTER,
     "buildbot.worker": _WORKER,
     "buildbot.worker.base": _WORKER,
     "buildbot.www": {},
