@@ -33,6 +33,7 @@ from buildbot.doorbell import Doorbell
 from buildbot.model import BuilderID, ChangeID, Event, EventKind, NewChange
 from buildbot.process.assigning import Assigning
 from buildbot.process.build import BuildServices
+from buildbot.process.cleanstop import CLEAN_SECONDS, CleanStop, Stopping, in_words
 from buildbot.process.control import Control
 from buildbot.process.family import Family
 from buildbot.process.progress import Progress
@@ -43,6 +44,7 @@ from buildbot.process.retiring import Retiring
 from buildbot.process.running import RunningBuilds
 from buildbot.schedulers.base import drive
 from buildbot.schedulers.trywire import TryLogins
+from buildbot.scripts import stop_order
 from buildbot.slaves.pbport import CannotListen, PBPorts
 from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
@@ -189,6 +191,8 @@ class BuildMaster(service.MultiService):
         self.under_way = RunningBuilds()
         self.control = Control(store, self.under_way, self.progress, time.time, reactor)
         self.family = Family(store, self.under_way, self.control.interrupt, time.time)
+        self.clean_stop = CleanStop(store, self.under_way, time.time, self._stop_reactor, self._clean_stop_changed)
+        self.control = Control(store, self.under_way, self.progress, time.time, reactor, self.clean_stop)
         self.ports = PBPorts(reactor, reactor)
         self.sessions = SlaveSessions(
             store=store,
@@ -241,6 +245,7 @@ class BuildMaster(service.MultiService):
         self.retiring = Retiring(store, self.under_way, lambda: self.sessions.here)
         self.bell.add("retiring", self.retiring.run)
         self.bell.add("families", self.family.run)
+        self.bell.add("clean stop", self.clean_stop.run)
         self.removed = RemovedBuilders(store, lambda: not self._reconfiguring, time.time, reactor)
         self.bell.add("removed builders", self.removed.run)
 
@@ -291,20 +296,26 @@ class BuildMaster(service.MultiService):
         self.store.close()
         self._write_status("stopped")
 
-    async def _until_idle(self, seconds: float | None) -> None:
+    async def _until_idle(self, seconds: float) -> None:
         waited = 0.0
-        while self.under_way.by_id and (seconds is None or waited < seconds):
+        while self.under_way.by_id and waited < seconds:
             await deferLater(self._reactor, 0.1, lambda: None)
             waited += 0.1
 
-    async def stop_cleanly(self) -> None:
-        """Start nothing new, let what runs come to its end, then stop the process."""
-        self.under_way.draining = True
-        names = [str(build) for build in self.under_way.by_id.values()]
-        self._log.info("clean shutdown: waiting for {builds}", builds=", ".join(names) or "no build")
-        self._write_status("draining", waiting_for=names)
-        await self._until_idle(None)
-        self._stop_reactor()
+    def _clean_stop_changed(self, stopping: Stopping | None, who: str) -> None:
+        if stopping is None:
+            self._write_status("running", called_off_by=who)
+            self.bell.ring()
+        else:
+            self._write_status("draining", waiting_for=in_words(stopping.waits_for))
+            self.bell.ring("clean stop")
+
+    def _stop_is_ordered(self) -> None:
+        order = stop_order.take(self.basedir) or stop_order.StopOrder(who="a signal (SIGUSR1)")
+        if order.cancel:
+            self.clean_stop.call_off(order.who, "")
+        else:
+            self.clean_stop.begin(order.who, "", CLEAN_SECONDS if order.seconds is None else order.seconds)
 
     # -- configuration
 
@@ -420,7 +431,8 @@ class BuildMaster(service.MultiService):
                 self._log.debug("not in the main thread: no signals")
 
         on(signal.SIGHUP, lambda: self.reconfig().addErrback(self._reconfig_failed))
-        on(signal.SIGUSR1, lambda: ensureDeferred(self.stop_cleanly()))
+        stop_order.take(self.basedir)  # nobody waits for it any more
+        on(signal.SIGUSR1, self._stop_is_ordered)
 
     def _reconfig_failed(self, failure: Any) -> None:
         if not failure.check(ConfigErrors):

@@ -32,6 +32,7 @@ from buildbot.model import (
 )
 from buildbot.process.assigning import Assigning
 from buildbot.process.build import BuildServices
+from buildbot.process.cleanstop import CleanStop
 from buildbot.process.control import Control
 from buildbot.process.factory import BuildFactory
 from buildbot.process.family import Family
@@ -110,6 +111,11 @@ class Rig:
         )
         self.control = Control(self.store, self.running, self.progress, self.now, clock)
         self.family = Family(self.store, self.running, self.control.interrupt, self.now)
+        self.stopped: list[str] = []  # the process was to end
+        self.clean_stop = CleanStop(
+            self.store, self.running, self.now, lambda: self.stopped.append("stop"), lambda *_: self.bell.ring()
+        )
+        self.control = Control(self.store, self.running, self.progress, self.now, clock, self.clean_stop)
         self.retiring = Retiring(self.store, self.running, lambda: self.sessions.here)
         self.slaves: dict[str, BuildSlave] = {}
         self._builder_ids: Mapping[str, BuilderID] = {}
@@ -125,6 +131,7 @@ class Rig:
         self.bell.add("assigning", self.assigning.run)
         self.bell.add("retiring", self.retiring.run)
         self.bell.add("families", self.family.run)
+        self.bell.add("clean stop", self.clean_stop.run)
         self.bell.start()
 
     @staticmethod

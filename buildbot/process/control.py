@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID, EventKind
+from buildbot.process.cleanstop import CleanStop
 from buildbot.process.progress import Progress
 from buildbot.process.running import RunningBuilds
 from buildbot.store import (
@@ -44,7 +45,10 @@ class Cancelled(NamedTuple):
 
 
 class Control:
-    """Stop, rebuild, cancel, pause. `progress` tells of running builds; `clock` lets others in between two slices."""
+    """Stop, rebuild, cancel, pause. `progress` tells of running builds; `clock` lets others in between two slices.
+
+    `clean_stop` begins, tells of and calls off a clean shutdown.
+    """
 
     _log = Logger()
 
@@ -55,12 +59,14 @@ class Control:
         progress: Progress,
         now: Callable[[], float],
         clock: IReactorTime,
+        clean_stop: CleanStop,
     ) -> None:
         self._store = store
         self._running = running
         self._now = now
         self._clock = clock
         self.progress = progress
+        self.clean_stop = clean_stop
 
     # -- builds
 

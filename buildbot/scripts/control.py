@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import select
 import signal
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from buildbot.scripts import serve, status_file
+from buildbot.scripts import serve, status_file, stop_order
 from buildbot.scripts.outcome import CommandFailed, ExitCode, Say
 from buildbot.scripts.pidfile import PidFile
 from buildbot.scripts.tac import require_tac
@@ -115,7 +116,8 @@ def _check_not_running(basedir: Path) -> None:
 def stop(basedir: Path, say: Say, *, clean: bool = False, wait: bool = True, timeout: float | None = None) -> ExitCode:
     """Stop the master and wait until it is gone. One that does not run is stopped already.
 
-    clean: let the running builds end first, and start no more; the waiting says for which.
+    clean: let the running builds end first, and start no more; the waiting says for which. After `timeout` seconds the
+    master stops without them.
     """
     require_tac(basedir)
     with PidFile(basedir).watch() as alive:
@@ -123,18 +125,24 @@ def stop(basedir: Path, say: Say, *, clean: bool = False, wait: bool = True, tim
         if pid is None:
             say(f"no buildmaster is running in {basedir}")
             return ExitCode.OK
+        limit = timeout if timeout is not None else CLEAN_SECONDS if clean else STOP_SECONDS
+        if clean:
+            _check_can_stop_cleanly(basedir, pid)
+            stop_order.write(basedir, stop_order.StopOrder(who=_who(), seconds=limit))
         _signal(pid, signal.SIGUSR1 if clean else signal.SIGTERM)
         if not wait:
             say(f"told the buildmaster (pid {pid}) to stop")
             return ExitCode.OK
-        limit = timeout if timeout is not None else CLEAN_SECONDS if clean else STOP_SECONDS
-        _wait_for_the_end(pid, alive, limit, _WaitsFor(basedir, say) if clean else None)
+        waits = _WaitsFor(basedir, limit, say) if clean else None
+        _wait_for_the_end(pid, alive, limit, waits)
+        if waits is not None:
+            waits.is_over()
     say(f"the buildmaster in {basedir} is stopped (pid {pid})")
     return ExitCode.OK
 
 
 def _wait_for_the_end(pid: int, alive: Callable[[], int | None], limit: float, waits: _WaitsFor | None) -> None:
-    deadline = time.monotonic() + limit
+    deadline = time.monotonic() + limit + (0 if waits is None else STOP_SECONDS)
     while alive() is not None:
         if time.monotonic() > deadline:
             raise CommandFailed(
@@ -144,6 +152,42 @@ def _wait_for_the_end(pid: int, alive: Callable[[], int | None], limit: float, w
         if waits is not None:
             waits.tell()
         time.sleep(POLL_SECONDS)
+
+
+def _check_can_stop_cleanly(basedir: Path, pid: int) -> None:
+    """A master that is still starting does not listen to the signal yet; it would die of it."""
+    status = status_file.read(basedir)
+    if status is None or status.pid != pid:
+        raise CommandFailed(f"the buildmaster (pid {pid}) is not ready for it; try again when it is")
+
+
+def _who() -> str:
+    try:
+        return f"{getpass.getuser()} (buildbot stop --clean)"
+    except (KeyError, OSError, ImportError):  # a user without a name
+        return f"user {os.getuid()} (buildbot stop --clean)"
+
+
+def cancel_clean_stop(basedir: Path, say: Say) -> ExitCode:
+    """Call off the clean stop that is under way."""
+    require_tac(basedir)
+    pid_file = PidFile(basedir)
+    pid = pid_file.running()
+    status = status_file.read(basedir)
+    if pid is None:
+        raise CommandFailed(f"no buildmaster is running in {basedir}", ExitCode.NOT_RUNNING)
+    if status is None or status.pid != pid or status.state != "draining":
+        raise CommandFailed(f"the buildmaster (pid {pid}) is not in a clean stop: there is nothing to call off")
+    stop_order.write(basedir, stop_order.StopOrder(who=_who(), cancel=True))
+    _signal(pid, signal.SIGUSR1)
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline and pid_file.running() == pid:
+        now = status_file.read(basedir)
+        if now is not None and now.called_off_by is not None and now.written_at > status.written_at:
+            say(f"the buildmaster in {basedir} goes on")
+            return ExitCode.OK
+        time.sleep(POLL_SECONDS)
+    raise CommandFailed(f"too late: the buildmaster (pid {pid}) is stopping or does not answer")
 
 
 def _signal(pid: int, signum: signal.Signals) -> None:
@@ -156,11 +200,15 @@ def _signal(pid: int, signum: signal.Signals) -> None:
 
 
 class _WaitsFor:
-    """Says which builds a clean stop waits for, whenever that changes."""
+    """Says which builds a clean stop waits for, whenever that changes. Raises CommandFailed when it is called off."""
 
-    def __init__(self, basedir: Path, say: Say) -> None:
+    def __init__(self, basedir: Path, limit: float, say: Say) -> None:
+        self._basedir = basedir
         self._path = basedir / "state.sqlite"
         self._say = say
+        self._asked_at = time.time()
+        self._ends = time.monotonic() + limit
+        self._limit = limit
         self._told: list[str] = []
         self._next = 0.0
 
@@ -168,10 +216,20 @@ class _WaitsFor:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + 1
+        status = status_file.read(self._basedir)
+        if status is not None and status.called_off_by is not None and status.written_at > self._asked_at:
+            raise CommandFailed(f"the stop was called off by {status.called_off_by}; the buildmaster goes on")
+        if time.monotonic() > self._ends - 1:
+            return  # what it did not wait for is said when it is gone
         running = self._running()
         if running and running != self._told:
-            self._say(f"waiting for {', '.join(running)}")
+            self._say(f"waiting at most {self._limit:g} s for {', '.join(running)}")
         self._told = running
+
+    def is_over(self) -> None:
+        """The master is gone; if it did not wait to the end, say for what."""
+        if self._told and time.monotonic() > self._ends - 1:
+            self._say(f"it did not wait any longer after {self._limit:g} s; what still ran: {', '.join(self._told)}")
 
     def _running(self) -> list[str]:
         try:
@@ -183,7 +241,8 @@ class _WaitsFor:
             found = []
             for build in builds.running(queries):
                 builder = builders.get(queries, build.builder_id)
-                found.append(f"{builder.name if builder else '?'} #{build.number}")
+                since = time.strftime("%H:%M:%S", time.localtime(build.started_at))
+                found.append(f"{builder.name if builder else '?'} #{build.number} (since {since})")
             return found
         except sqlite3.Error:
             return []

@@ -137,17 +137,24 @@ def start(basedir: Path, quiet: bool, nodaemon: bool, start_timeout: float | Non
 
 _clean = click.option("-c", "--clean", is_flag=True, help="Let running builds end first; start no new ones.")
 _timeout = click.option("--timeout", type=float, default=None, help="Wait at most so many seconds (60; clean: 3600).")
+_cancel = click.option("--cancel", is_flag=True, help="With --clean: call off the clean stop that is under way.")
 
 
 @main.command()
 @quiet_option
 @_clean
 @_timeout
+@_cancel
 @click.option("--no-wait", is_flag=True, help="Do not wait until the master is gone.")
 @basedir_argument
-def stop(basedir: Path, quiet: bool, clean: bool, timeout: float | None, no_wait: bool) -> int:
+def stop(basedir: Path, quiet: bool, clean: bool, timeout: float | None, cancel: bool, no_wait: bool) -> int:
     """Stop a master and wait until it is gone."""
     from buildbot.scripts import control
+
+    if cancel and not clean:
+        raise click.UsageError("--cancel goes with --clean: a plain stop cannot be called off")
+    if cancel:
+        return control.cancel_clean_stop(basedir.absolute(), say(quiet))
 
     return control.stop(basedir.absolute(), say(quiet), clean=clean, wait=not no_wait, timeout=timeout)
 

@@ -15,12 +15,14 @@ STATUS_FILE = "master.status.json"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterState:
     """pid; state: running, draining or stopped; written_at: newer after each attempt to load the configuration;
-    config_error: why the last attempt failed, in full (None: it did not)."""
+    config_error: why the last attempt failed, in full (None: it did not); called_off_by: who
+    has just called off a clean stop (None: nobody)."""
 
     pid: int
     state: str
     written_at: float
     config_error: str | None
+    called_off_by: str | None = None
 
 
 def read(basedir: Path) -> MasterState | None:
@@ -32,6 +34,7 @@ def read(basedir: Path) -> MasterState | None:
             state=str(said["state"]),
             written_at=float(said["written_at"]),
             config_error=said["config_error"],
+            called_off_by=said.get("called_off_by"),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -24,7 +24,7 @@ from buildbot.store import builds, requests, steps
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.store import Store
 from tests.history import fill
-from tests.unit.web.served import StepProgress, a_config
+from tests.unit.web.served import NoStop, StepProgress, a_config
 
 reactor: Any = global_reactor
 
@@ -35,6 +35,7 @@ class Control:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.progress = StepProgress()
+        self.clean_stop = NoStop()
 
     def stop_build(self, id: BuildID, who: str, why: str) -> bool:
         print("asked to stop", id, who, why, flush=True)

@@ -341,7 +341,7 @@ class TestWithASlave:
         wait_until(lambda: "runtests" in master.log)
         time.sleep(1)
         said = master("stop", "--clean", master.basedir)
-        assert "waiting for runtests #1" in said
+        assert "waiting at most 3600 s for runtests #1 (since " in said
         import sqlite3
 
         connection = sqlite3.connect(master.basedir / "state.sqlite")

@@ -188,6 +188,17 @@ def shut_down_slave(asked: Asked, master: Master, user: User) -> Seen:
     return Redirect(urls.slave(slave.name), f"{slave.name} {said}.")
 
 
+def shut_down(asked: Asked, master: Master, user: User) -> Seen:
+    """Start nothing new, and stop the master when nothing runs."""
+    done = master.control.clean_stop.begin(user.name, why(asked))
+    return Redirect("/about", "The master shuts down." if done else "The master was shutting down already.")
+
+
+def call_off_shutdown(asked: Asked, master: Master, user: User) -> Seen:
+    done = master.control.clean_stop.call_off(user.name, why(asked))
+    return Redirect("/about", "The master goes on." if done else "The master was not shutting down.")
+
+
 def _slave(asked: Asked, master: Master) -> Slave:
     found = slaves.by_name(master.store, asked.place["slave"])
     if found is None:
@@ -216,6 +227,8 @@ ROUTES = (
     Action("/buildslaves/{slave}/pause", auth.PAUSE_SLAVE, pause_slave),
     Action("/buildslaves/{slave}/unpause", auth.PAUSE_SLAVE, unpause_slave),
     Action("/buildslaves/{slave}/shutdown", auth.GRACEFUL, shut_down_slave),
+    Action("/shutdown", auth.CLEAN_SHUTDOWN, shut_down),
+    Action("/cancel_shutdown", auth.CLEAN_SHUTDOWN, call_off_shutdown),
     Action("/builders/{builder}/retrybuild", auth.REBUILD, retry_build),
     Action("/builders/{builder}/builds/{number}/stop", auth.STOP, stop_build),
     Action("/builders/{builder}/builds/{number}/rebuild", auth.REBUILD, rebuild),

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.static import File
 
+from buildbot.process.cleanstop import Stopping
 from buildbot.status.web import auth, urls
 from buildbot.status.web.asked import Asked, BadRequest, User, parse_values
 from buildbot.status.web.login_page import Login, LoginView
@@ -51,6 +52,7 @@ class Frame:
     can_log_in: bool
     token: str  # what every POST form must send as `token`
     notices: list[str]
+    stopping: Stopping | None  # a clean shutdown that is under way
     problem: str  # why the last change of the configuration was refused
     static: Callable[[str], str]
     might: Callable[..., bool]  # might(action, builder): whether to show a button for it
@@ -258,6 +260,7 @@ class Answers:
             can_log_in=config.www is not None and config.www.auth is not None,
             token=session.token if session else "",
             notices=session.take_notices() if session and not asked.live else [],
+            stopping=self._master.control.clean_stop.under_way,
             problem=self.problem,
             static=self._static.address,
             might=lambda action, builder=None: auth.might(config.www, asked.user, action, builder),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from buildbot.config.master import Config
 from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID
+from buildbot.process.cleanstop import Stopping
 from buildbot.status.web.asked import Asked, User
 from buildbot.status.web.streams import Streams
 from buildbot.store.logfiles import LogFiles
@@ -54,11 +55,25 @@ class Progress(Protocol):
     def subscribe(self, call: Callable[[BuildID], object]) -> Callable[[], None]: ...
 
 
+class CleanStop(Protocol):
+    """A clean shutdown of the master."""
+
+    @property
+    def under_way(self) -> Stopping | None: ...
+
+    def begin(self, who: str, why: str, /) -> bool: ...
+
+    def call_off(self, who: str, why: str, /) -> bool: ...
+
+
 class Control(Protocol):
     """What people may ask of the running master. Everything is durable and written down with who and why."""
 
     @property
     def progress(self) -> Progress: ...
+
+    @property
+    def clean_stop(self) -> CleanStop: ...
 
     def stop_build(self, id: BuildID, who: str, why: str, /) -> bool: ...
 

@@ -50,11 +50,28 @@ class StepProgress:
             call(build)
 
 
+class NoStop:
+    """No clean shutdown is under way; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str]] = []
+        self.under_way: Any = None
+
+    def begin(self, who: str, why: str) -> bool:
+        self.asked.append(("begin", who, why))
+        return True
+
+    def call_off(self, who: str, why: str) -> bool:
+        self.asked.append(("call off", who, why))
+        return True
+
+
 class Asking:
     """A control that does nothing."""
 
     def __init__(self) -> None:
         self.progress = StepProgress()
+        self.clean_stop = NoStop()
 
     def stop_build(self, build_id: BuildID, who: str, why: str) -> bool:
         return True

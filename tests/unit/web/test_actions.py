@@ -11,6 +11,7 @@ from buildbot.config.authz import ActionAuthz, UserPasswordAuth
 from buildbot.process.control import Control
 from buildbot.process.progress import Progress
 from buildbot.store import actions, builds, buildsets, requests, sourcestamps
+from tests.unit.web.served import NoStop
 from tests.unit.web.visitor import NOW, SiteCase, links_in
 
 USERS = UserPasswordAuth([("ada", "secret")])
@@ -27,6 +28,8 @@ ADDRESSES = (
     "/builders/_all/cancelpendingall",
     "/builders/_all/stopchangeall",
     "/pendingbuildrequests/cancel",
+    "/shutdown",
+    "/cancel_shutdown",
     "/buildslaves/s1/pause",
     "/buildslaves/s1/unpause",
     "/buildslaves/s1/shutdown",
@@ -153,7 +156,7 @@ class DoingTests(ActionCase):
         class Running:
             by_id: dict = {}
 
-        self.control = Control(self.store, Running(), Progress(), lambda: NOW, task.Clock())  # type: ignore[arg-type]
+        self.control = Control(self.store, Running(), Progress(), lambda: NOW, task.Clock(), NoStop())  # type: ignore[arg-type]
         self.site = self.make_site()
         self.cookies.clear()
         self.log_in()
@@ -169,7 +172,7 @@ class DoingTests(ActionCase):
         for _ in range(requests.MOST_RETRIES + 1):
             self.store.transact(requests.claim, self.request, NOW)
             self.store.transact(requests.put_back, self.request, NOW, "the slave went away")
-        self.control = Control(self.store, SimpleNamespace(by_id={}), Progress(), lambda: NOW, task.Clock())  # type: ignore[arg-type]
+        self.control = Control(self.store, SimpleNamespace(by_id={}), Progress(), lambda: NOW, task.Clock(), NoStop())  # type: ignore[arg-type]
         self.site = self.make_site()
         self.assertNotIn("Try again", self.visit(B).text)
         self.log_in()

@@ -6,10 +6,12 @@ from twisted.internet import task
 
 from buildbot.config.authz import ActionAuthz, AnyControlEndpointMatcher, Authz, RolesFromUsername
 from buildbot.model import NewChange
+from buildbot.process.cleanstop import Stopping, Waiting
 from buildbot.process.control import Control
 from buildbot.process.progress import Progress
 from buildbot.store import actions, changes, pauses, requests, slaves
 from buildbot.store.pauses import Kind
+from tests.unit.web.served import NoStop
 from tests.unit.web.test_actions import USERS, ActionCase, B
 from tests.unit.web.visitor import NOW
 
@@ -130,7 +132,7 @@ class RightsTests(ActionCase):
 class PagesTests(ActionCase):
     def setUp(self) -> None:
         super().setUp()
-        self.control = Control(self.store, Running(), Progress(), lambda: NOW, task.Clock())  # type: ignore[arg-type]
+        self.control = Control(self.store, Running(), Progress(), lambda: NOW, task.Clock(), NoStop())  # type: ignore[arg-type]
         self.site = self.make_site()
         self.log_in()
 
@@ -183,3 +185,33 @@ class PagesTests(ActionCase):
         self.assertIn("&lt;59&gt;", page.text)
         self.assertNotIn("&lt;5&gt;", page.text)
         self.assertIn("&lt;5&gt;", self.visit("/actions?before=11").text)
+
+
+class ShutdownTests(ActionCase):
+    def test_the_banner_says_who_and_what_is_waited_for(self) -> None:
+        builds = tuple(Waiting("a/b <x>", number, "s1", NOW - 60) for number in range(1, 31))
+        self.control.clean_stop.under_way = Stopping("eve", "new <kernel>", NOW - 120, NOW + 3480, builds)
+        page = self.visit("/builders")
+        self.assertIn("This master is shutting down when these 30 builds have ended.", page.words)
+        self.assertIn("eve asked for it 2 min ago", page.words)
+        self.assertIn("new &lt;kernel&gt;", page.text)
+        self.assertIn(f'<a href="{B}/builds/20">', page.text)
+        self.assertNotIn(f"{B}/builds/21", page.text)
+        self.assertIn("and 10 more", page.words)
+        self.assertNotIn("Call it off", page.words)
+        self.log_in()
+        self.assertIn("Call it off", self.visit("/builders").words)
+        self.assertNotIn("Shut down cleanly", self.visit("/about").words)
+
+    def test_buttons(self) -> None:
+        self.log_in()
+        self.assertIn("Shut down cleanly", self.visit("/about").words)
+        self.post("/shutdown", token=self.token(), comments="why")
+        self.post("/cancel_shutdown", token=self.token())
+        self.assertEqual(self.control.clean_stop.asked, [("begin", "ada", "why"), ("call off", "ada", "")])
+
+    def test_the_right_is_0_8s(self) -> None:
+        self.set_www(auth=USERS, authz=ActionAuthz(auth=USERS, stopBuild="auth"))
+        self.log_in()
+        for address in ("/shutdown", "/cancel_shutdown"):
+            self.assertEqual(self.post(address, token=self.token()).status, 403)
