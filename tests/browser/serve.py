@@ -20,8 +20,9 @@ from buildbot.config.authz import UserPasswordAuth
 from buildbot.config.web import Web
 from buildbot.model import BuildID, BuildRequestID, BuildsetID, Result
 from buildbot.status.web.site import WebSite
-from buildbot.store import builds, requests, steps
+from buildbot.store import actions, builds, pauses, requests, steps
 from buildbot.store.logfiles import LogFiles
+from buildbot.store.pauses import Kind
 from buildbot.store.store import Store
 from tests.history import fill
 from tests.unit.web.served import NoStop, StepProgress, a_config
@@ -61,12 +62,20 @@ def end_build(store: Store, id: BuildID) -> None:
     store.transact(work)
 
 
+def stop_things(store: Store, now: float) -> None:
+    """Somebody has paused a builder and a slave, and wants another slave to end."""
+    for kind, name, graceful in ((Kind.BUILDER, "linux-py311", False), (Kind.SLAVE, "slave-2", True)):
+        pauses.begin(store, kind, name, now, who="ada", why="the disk is <full>", graceful=graceful)
+        actions.add(store, who="ada", what="pause", subject=f"{kind} {name}", why="the disk is <full>", now=now)
+
+
 def main(directory: str, count: str = "300") -> None:
     basedir = Path(directory)
     basedir.mkdir(parents=True, exist_ok=True)
     store = Store.open(basedir / "state.sqlite")
     log_files = LogFiles(basedir / "logs")
     history = fill(store, now=reactor.seconds(), builds_count=int(count), log_files=log_files)
+    store.transact(stop_things, reactor.seconds() - 600)
     known: Any = tuple(SimpleNamespace(name=name, slavenames=("slave-1", "slave-2")) for name in history.builders)
     web = Web(port="tcp:0:interface=127.0.0.1", auth=UserPasswordAuth([("ada", "secret")]))
     config = replace(a_config(), title="Example", title_url="https://example.org/", builders=known, www=web)
@@ -74,7 +83,8 @@ def main(directory: str, count: str = "300") -> None:
 
     async def start() -> None:
         await site.start()
-        signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(end_build, store, history.running[0]))
+        running = iter(history.running)
+        signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(end_build, store, next(running)))
         print(f"listening on {site.port_number}", flush=True)
 
     reactor.callWhenRunning(Deferred.fromCoroutine, start())

@@ -25,6 +25,8 @@ PAGES = (
     "/buildslaves/slave-2",
     "/changes",
     "/changes/5",
+    "/pendingbuildrequests",
+    "/actions",
     "/about",
     "/login",
     "/nowhere",
@@ -133,7 +135,7 @@ def test_login_and_actions_work_without_scripts(site: Running, browser: Browser)
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(site.address + "/builders/linux-py311")
-    assert page.get_by_role("button", name="Cancel").count() == 0
+    assert page.get_by_role("button", name="Cancel", exact=True).count() == 0
     page.get_by_role("link", name="Log in").first.click()
     page.get_by_label("Name").fill("ada")
     page.get_by_label("Password").fill("wrong")
@@ -142,7 +144,7 @@ def test_login_and_actions_work_without_scripts(site: Running, browser: Browser)
     page.get_by_label("Password").fill("secret")
     page.get_by_role("button", name="Log in").click()
     expect(page).to_have_url(site.address + "/builders/linux-py311")
-    page.get_by_role("button", name="Cancel").first.click()
+    page.get_by_role("button", name="Cancel", exact=True).first.click()
     expect(page.get_by_role("status")).to_contain_text("was cancelled")
     site.process.wait_for_line("^asked to cancel .* ada")
     page.goto(site.address + "/changes?num=5")
@@ -170,3 +172,23 @@ def test_filter_form_leads_to_the_filtered_waterfall(site: Running, page: Page) 
     expect(page.locator(".filters")).to_contain_text("builder: linux-*")
     page.get_by_role("link", name="Older").first.click()
     expect(page.locator("tr.names th")).to_have_count(4)
+
+
+def test_what_is_ticked_and_typed_outlives_a_change_of_the_page(site: Running, page: Page) -> None:
+    page.goto(f"{site.address}/login?next=/pendingbuildrequests")
+    page.fill("[name=username]", "ada")
+    page.fill("[name=password]", "secret")
+    page.click("main button")
+    box = page.locator("[data-live=waiting] input[type=checkbox]").first
+    box.check()
+    page.fill("[aria-label='why they are cancelled']", "too old")
+    page.locator("h1").click()
+    page.evaluate("""() => {
+        document.activeElement.blur();
+        window.before = document.querySelector("[data-live=waiting]");
+        before.liveSource = "something else";
+    }""")
+    site.process.kill(signal.SIGUSR1)  # a build ends
+    page.wait_for_function("() => document.querySelector('[data-live=waiting]') !== window.before")
+    expect(box).to_be_checked()
+    expect(page.locator("[aria-label='why they are cancelled']")).to_have_value("too old")

@@ -33,6 +33,17 @@
     if (again) { again = false; refreshSoon(); }
   }
 
+  function keepTyped(old, made) {
+    for (const box of old.querySelectorAll("input[type=checkbox]:checked")) {
+      const same = made.querySelector(`input[type=checkbox][name="${CSS.escape(box.name)}"][value="${CSS.escape(box.value)}"]`);
+      if (same) same.checked = true;
+    }
+    const fields = made.querySelectorAll("input[type=text]");
+    old.querySelectorAll("input[type=text]").forEach((field, at) => {
+      if (field.value && fields[at] && fields[at].name === field.name) fields[at].value = field.value;
+    });
+  }
+
   function swap(fresh) {
     for (const old of document.querySelectorAll("[data-live]")) {
       const now = fresh.querySelector(`[data-live="${CSS.escape(old.dataset.live)}"]`);
@@ -45,6 +56,7 @@
       }
       const made = document.importNode(now, true);
       made.liveSource = source;
+      keepTyped(old, made);
       old.replaceWith(made);
     }
     if (fresh.title) document.title = fresh.title;
