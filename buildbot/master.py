@@ -38,8 +38,8 @@ from buildbot.process.control import Control
 from buildbot.process.family import Family
 from buildbot.process.progress import Progress
 from buildbot.process.recovery import recover
-from buildbot.process.retention import Retention
 from buildbot.process.removed import RemovedBuilders
+from buildbot.process.retention import Retention
 from buildbot.process.retiring import Retiring
 from buildbot.process.running import RunningBuilds
 from buildbot.schedulers.base import drive

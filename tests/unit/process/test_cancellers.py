@@ -146,7 +146,9 @@ class TestOldBuilds(CancellerCase):
             "VALUES (?, 1, 1.0, '', '', 1)",
             self.rig._builder_ids["b"],
         )
-        self.store.execute_many("INSERT INTO build_requests_of_builds (build_id, request_id) VALUES (?, ?)", [(build, old), (build, forced)])
+        self.store.execute_many(
+            "INSERT INTO build_requests_of_builds (build_id, request_id) VALUES (?, ?)", [(build, old), (build, forced)]
+        )
         stopped: list[Any] = []
         self.rig.control.stop_build = lambda *given: bool(stopped.append(given))  # type: ignore[method-assign]
         await self.rig.control.end_requests([old], "policy", "")
