@@ -189,10 +189,9 @@ class BuildMaster(service.MultiService):
         self.bell = Doorbell(reactor, time.time)
         self.progress = Progress()
         self.under_way = RunningBuilds()
-        self.control = Control(store, self.under_way, self.progress, time.time, reactor)
-        self.family = Family(store, self.under_way, self.control.interrupt, time.time)
         self.clean_stop = CleanStop(store, self.under_way, time.time, self._stop_reactor, self._clean_stop_changed)
         self.control = Control(store, self.under_way, self.progress, time.time, reactor, self.clean_stop)
+        self.family = Family(store, self.under_way, self.control.interrupt, time.time)
         self.ports = PBPorts(reactor, reactor)
         self.sessions = SlaveSessions(
             store=store,

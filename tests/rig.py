@@ -109,13 +109,12 @@ class Rig:
             lost=self._lost,
             retire=lambda name: self.control.retire(name),
         )
-        self.control = Control(self.store, self.running, self.progress, self.now, clock)
-        self.family = Family(self.store, self.running, self.control.interrupt, self.now)
         self.stopped: list[str] = []  # the process was to end
         self.clean_stop = CleanStop(
             self.store, self.running, self.now, lambda: self.stopped.append("stop"), lambda *_: self.bell.ring()
         )
         self.control = Control(self.store, self.running, self.progress, self.now, clock, self.clean_stop)
+        self.family = Family(self.store, self.running, self.control.interrupt, self.now)
         self.retiring = Retiring(self.store, self.running, lambda: self.sessions.here)
         self.slaves: dict[str, BuildSlave] = {}
         self._builder_ids: Mapping[str, BuilderID] = {}
