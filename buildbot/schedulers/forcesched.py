@@ -219,7 +219,8 @@ def _force(
     text = scheduler.reasonString % {"owner": owner, "reason": reason}
     buildset = scheduler.submit(store, settled, stamps, newest=None, reason=text, now=now)
     who = owner if asking.who in NOBODY else asking.who
-    actions.add(store, who=who, what="force", subject=", ".join(names), why=reason, now=now)
+    for name in names:
+        actions.add(store, who=who, what="force", subject=f"builder {name}", why=reason, now=now)
     return buildset
 
 

@@ -13,6 +13,7 @@ from buildbot.model import (
     Change,
     EventID,
     Log,
+    OperatorAction,
     RemoteCommandRow,
     Result,
     Step,
@@ -38,6 +39,7 @@ class Around(NamedTuple):
     next: int | None
     last_event_id: EventID
     earlier: list[tuple[float, Result]]  # (seconds, result) of the last finished ones before it
+    actions: list[OperatorAction]  # what people did to it, the newest first
 
 
 class RequestOfBuild(NamedTuple):
@@ -53,10 +55,10 @@ class RequestOfBuild(NamedTuple):
 
 
 def _around(
-    slave: str | None, previous: int | None, next: int | None, last_event_id: EventID, earlier: str
+    slave: str | None, previous: int | None, next: int | None, last_event_id: EventID, earlier: str, acted: str
 ) -> Around:
     ended = [(float(seconds), Result(result)) for seconds, result in json.loads(earlier)]
-    return Around(slave, previous, next, last_event_id, ended)
+    return Around(slave, previous, next, last_event_id, ended, [OperatorAction(*row) for row in json.loads(acted)])
 
 
 def around(store: Queries, build: Build) -> Around:
@@ -69,7 +71,10 @@ def around(store: Queries, build: Build) -> Around:
         "(SELECT coalesce(max(id), 0) FROM events), "
         "(SELECT json_group_array(json_array(seconds, result)) FROM "
         " (SELECT complete_at - started_at AS seconds, result FROM builds "
-        "  WHERE builder_id = ? AND number < ? AND complete_at IS NOT NULL ORDER BY number DESC LIMIT 5))",
+        "  WHERE builder_id = ? AND number < ? AND complete_at IS NOT NULL ORDER BY number DESC LIMIT 5)), "
+        "(SELECT json_group_array(json_array(id, acted_at, who, what, subject, why)) FROM (SELECT a.* "
+        " FROM builders AS br JOIN operator_actions AS a ON a.subject = 'build ' || br.name || '/' || ? "
+        " WHERE br.id = ? ORDER BY a.id DESC LIMIT 10))",
         build.slave_id,
         build.builder_id,
         build.number,
@@ -77,6 +82,8 @@ def around(store: Queries, build: Build) -> Around:
         build.number,
         build.builder_id,
         build.number,
+        build.number,
+        build.builder_id,
     )
 
 

@@ -101,7 +101,7 @@ class PostTests(ForceCase):
             ("<slow>", ["mac"], 3, False, "a\nb", "of-the-master"),
         )
         (action,) = actions.newest(self.store)
-        self.assertEqual((action.who, action.what, action.subject), ("ada", "force", BUILDER))
+        self.assertEqual((action.who, action.what, action.subject), ("ada", "force", f"builder {BUILDER}"))
         page = self.visit(ADDRESS).text
         self.assertIn("&lt;i&gt;why&lt;/i&gt;", page)
         self.assertNotIn("<i>why", page)

@@ -156,6 +156,10 @@ class PagesTests(ActionCase):
             self.assertIn("by ada: new disk", self.visit(address).words)
         self.assertIsNotNone(pauses.get(self.store, Kind.SLAVE, "s1"))
 
+    def test_what_was_done_to_a_build_is_on_its_page(self) -> None:
+        self.post(f"{B}/builds/1/rebuild", token=self.token(), comments="flaky <disk>")
+        self.assertIn("ada rebuild flaky &lt;disk&gt;", self.visit(f"{B}/builds/1").words)
+
     def test_all_that_waits_can_be_ticked(self) -> None:
         page = self.visit("/pendingbuildrequests")
         self.assertIn(f'name="id" value="{self.request}" form="chosen"', page.text)
