@@ -236,7 +236,15 @@ class BuildMaster(service.MultiService):
             plan=lambda: self.config.retention,
             receivers=self.receivers.names,
         )
-        self.web = WebSite(store, self.log_files, lambda: self.config, self.control, reactor, time.time)
+        self.web = WebSite(
+            store,
+            self.log_files,
+            lambda: self.config,
+            self.control,
+            reactor,
+            time.time,
+            in_the_way=self.assigning.in_the_way,
+        )
         self._git_slots = DeferredSemaphore(GIT_PROCESSES)
         store.event_listeners.append(self._ring)
         self.bell.add("assigning", self.assigning.run)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isawaitable
-from typing import Any, NamedTuple
+from typing import Any
 
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
@@ -28,20 +28,13 @@ from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.running import RunningBuilds
 from buildbot.process.slaveport import SlaveSession
 from buildbot.process.userviews import BuilderView, MasterView, SlaveView
+from buildbot.process.waiting import InTheWay
 from buildbot.store import Store, builds, pauses, queue, requests
 from buildbot.store.queue import Asked
 from buildbot.store.requests import AlreadyClaimed
 
 MOST_OFFERED = 200  # requests that a function of the user's may choose from
 MOST_REFUSED = 50  # requests that it may refuse in one pass
-
-
-class Refusal(NamedTuple):
-    """A function of the user's kept a builder from starting a build, though a slave was free."""
-
-    text: str
-    request: BuildRequestID | None  # the one that was refused; None: it concerns all that wait
-    at: float
 
 
 class Stale(Exception):
@@ -60,7 +53,8 @@ class Assigning:
     """The doorbell's worker. `sessions` gives the connected slaves by name, `config` the builders and slaves.
 
     held: says in words what holds the locks that a build of a builder would need on a slave; empty: it may start.
-    `refusals` says, for builders that had a free slave at their last turn, what the user's functions said to that.
+    `refusals` says, for builders that had a free slave at their last turn, why the user's functions started nothing: of
+    single requests, or (None) of all that wait.
     """
 
     _log = Logger()
@@ -76,7 +70,7 @@ class Assigning:
         pick: Callable[[Sequence[str]], str] = random.choice,
         held: LocksHeld = no_locks,
     ) -> None:
-        self.refusals: dict[str, Refusal] = {}
+        self.refusals: dict[str, dict[BuildRequestID | None, str]] = {}
         self._running = running
         self._services = services
         self._sessions = sessions
@@ -84,6 +78,14 @@ class Assigning:
         self._builder_ids = builder_ids
         self._pick = pick
         self._held = held
+
+    def in_the_way(self, builder: BuilderConfig) -> InTheWay:
+        """What keeps this builder's requests waiting that the store does not know."""
+        return InTheWay(
+            draining=self._running.draining,
+            refusals=self.refusals.get(builder.name, {}),
+            locks={name: held for name in builder.slavenames if (held := self._held(builder, name))},
+        )
 
     async def run(self, now: float) -> float | None:
         """Start whatever can be started."""
@@ -236,7 +238,7 @@ class _Pass:
 
     def _refuse(self, builder: BuilderConfig, text: str, request: BuildRequest | None) -> None:
         about = None if request is None else request.row.id
-        self._of.refusals.setdefault(builder.name, Refusal(text, about, self._services.now()))
+        self._of.refusals.setdefault(builder.name, {})[about] = text
 
     async def _choose_request(self, builder: BuilderView, offered: list[BuildRequest]) -> BuildRequest | None:
         if builder.config.nextBuild is None or not offered:

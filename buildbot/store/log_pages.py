@@ -52,6 +52,7 @@ class RequestOfBuild(NamedTuple):
     scheduler: str | None
     parent_builder: str | None  # of the build that triggered it
     parent_number: int | None
+    merged_because: str | None  # why it was merged into the build; None: the build was made for it
 
 
 def _around(
@@ -92,7 +93,7 @@ def requests_of_build(store: Queries, build: BuildID) -> list[RequestOfBuild]:
     return store.all(
         RequestOfBuild,
         "SELECT r.id, r.buildset_id, r.submitted_at, r.claimed_at, r.priority, s.reason, s.scheduler, "
-        "pb.name, p.number "
+        "pb.name, p.number, m.merged_because "
         "FROM build_requests_of_builds AS m JOIN build_requests AS r ON r.id = m.request_id "
         "JOIN buildsets AS s ON s.id = r.buildset_id "
         "LEFT JOIN builds AS p ON p.id = s.parent_build_id LEFT JOIN builders AS pb ON pb.id = p.builder_id "

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from buildbot.model import BuilderID, BuildRequest, BuildRequestID, PatchID
-from buildbot.store import requests
+from buildbot.model import BuilderID, BuildRequest, BuildRequestID, PatchID, Result
+from buildbot.store import pauses, requests
+from buildbot.store.pauses import Pause
 from buildbot.store.store import Queries
 
 _OPEN = "claimed_at IS NULL AND complete_at IS NULL AND parked_reason IS NULL"
@@ -26,6 +27,28 @@ def heads(store: Queries, builders: Sequence[BuilderID]) -> dict[BuilderID, Buil
         json.dumps(list(builders)),
     )
     return {request.builder_id: request for request in found}
+
+
+class First(NamedTuple):
+    """The next request of a builder."""
+
+    builder: str
+    id: BuildRequestID
+    priority: int
+    submitted_at: float
+
+
+def first_of(store: Queries, builders: Sequence[str], limit: int) -> list[First]:
+    """The next requests of builders that are named, one of each; the highest priority first, then the oldest."""
+    return store.all(
+        First,
+        "SELECT br.name, r.id, r.priority, r.submitted_at FROM json_each(?) AS w "
+        "JOIN builders AS br ON br.name = w.value JOIN build_requests AS r ON r.id = ("
+        f"SELECT id FROM build_requests WHERE builder_id = br.id AND {_OPEN} "
+        "ORDER BY priority DESC, submitted_at, id LIMIT 1) ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT ?",
+        json.dumps(list(builders)),
+        limit,
+    )
 
 
 class AskedSource(NamedTuple):
@@ -76,5 +99,108 @@ def asked_of_builder(store: Queries, builder: BuilderID, limit: int) -> list[Ask
         f"{_ASKED} WHERE r.builder_id = ? AND r.claimed_at IS NULL AND r.complete_at IS NULL "
         "AND r.parked_reason IS NULL ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT ?",
         builder,
+        limit,
+    )
+
+
+class Running(NamedTuple):
+    """A build that runs, and (seconds, result) of its builder's last ones."""
+
+    builder: str
+    number: int
+    slave: str | None
+    started_at: float
+    earlier: tuple[tuple[float, Result], ...]
+
+
+class SlaveNow(NamedTuple):
+    """Whether a slave is here, and who has paused it."""
+
+    connected_at: float | None
+    lost_at: float | None
+    pause: Pause | None
+
+
+class Situation(NamedTuple):
+    """All that decides on when a builder's next build begins. heads: the next requests of other builders, by name."""
+
+    running: tuple[Running, ...]
+    slaves: dict[str, SlaveNow]
+    pause: Pause | None
+    heads: tuple[tuple[str, BuildRequestID, int, float], ...]  # builder, request, priority, submitted_at
+    earlier: tuple[tuple[float, Result], ...]
+
+
+_EARLIER = (
+    "(SELECT json_group_array(json_array(complete_at - started_at, result)) FROM builds WHERE id IN ("
+    "SELECT id FROM builds WHERE builder_id = {} AND complete_at IS NOT NULL ORDER BY number DESC LIMIT 5))"
+)
+_PAUSE = "iif(p.kind IS NULL, NULL, json_array(p.kind, p.name, p.graceful, p.paused_at, p.who, p.why))"
+
+
+def situation(
+    store: Queries, builder: BuilderID, slaves: Sequence[str], rivals: Sequence[str], limit: int = 1000
+) -> Situation:
+    """What this builder's requests wait for: its slaves and what runs on them, and the rivals that want them too.
+
+    One statement; at most `limit` running builds and rivals are looked at.
+    """
+    return store.one(
+        _situation,
+        "SELECT (SELECT json_group_array(json_array(br.name, b.number, sl.name, b.started_at, json("
+        + _EARLIER.format("b.builder_id")
+        + "))) FROM (SELECT b.builder_id, b.number, b.slave_id, b.started_at FROM builds AS b "
+        "LEFT JOIN slaves AS s ON s.id = b.slave_id WHERE b.complete_at IS NULL AND (b.builder_id = ?1 "
+        "OR s.name IN (SELECT value FROM json_each(?2))) ORDER BY b.id LIMIT ?4) AS b "
+        "JOIN builders AS br ON br.id = b.builder_id LEFT JOIN slaves AS sl ON sl.id = b.slave_id), "
+        f"(SELECT json_group_array(json_array(sl.name, sl.connected_at, sl.lost_at, {_PAUSE})) FROM json_each(?2) AS w "
+        "JOIN slaves AS sl ON sl.name = w.value LEFT JOIN pauses AS p ON p.kind = 'slave' AND p.name = sl.name), "
+        f"(SELECT {_PAUSE} FROM builders AS br JOIN pauses AS p ON p.kind = 'builder' AND p.name = br.name "
+        "WHERE br.id = ?1), "
+        "(SELECT json_group_array(json_array(br.name, r.id, r.priority, r.submitted_at)) "
+        "FROM (SELECT value FROM json_each(?3) LIMIT ?4) AS w JOIN builders AS br ON br.name = w.value "
+        "JOIN build_requests AS r ON r.id = (SELECT id FROM build_requests WHERE builder_id = br.id "
+        f"AND {_OPEN} ORDER BY priority DESC, submitted_at, id LIMIT 1)), "
+        + _EARLIER.format("?1"),
+        builder,
+        json.dumps(list(slaves)),
+        json.dumps(list(rivals)),
+        limit,
+    )
+
+
+def _situation(running: str, slaves: str, pause: str | None, heads: str, earlier: str) -> Situation:
+    return Situation(
+        tuple(Running(name, number, on, at, _ended(ended)) for name, number, on, at, ended in json.loads(running)),
+        {name: SlaveNow(here, lost, _pause(why)) for name, here, lost, why in json.loads(slaves)},
+        _pause(None if pause is None else json.loads(pause)),
+        tuple((builder, BuildRequestID(id), priority, at) for builder, id, priority, at in json.loads(heads)),
+        _ended(json.loads(earlier)),
+    )
+
+
+def _ended(pairs: list[list[Any]]) -> tuple[tuple[float, Result], ...]:
+    return tuple((seconds, Result(result)) for seconds, result in pairs)
+
+
+def _pause(given: Any) -> Pause | None:
+    if given is None:
+        return None
+    return pauses.row(*(json.loads(given) if isinstance(given, str) else given))
+
+
+def ahead(store: Queries, request: BuildRequest, limit: int = 1000) -> tuple[int, BuildRequestID | None, int]:
+    """How many requests of its builder go before this one, counted up to a limit; the first of them, its priority."""
+    before = (
+        f"FROM build_requests WHERE builder_id = ?1 AND {_OPEN} "
+        "AND (-priority, submitted_at, id) < (-?2, ?3, ?4) ORDER BY priority DESC, submitted_at, id LIMIT "
+    )
+    return store.one(
+        lambda count, first, priority: (count, first, priority or 0),
+        f"SELECT (SELECT count(*) FROM (SELECT 1 {before} ?5)), (SELECT id {before} 1), (SELECT priority {before} 1)",
+        request.builder_id,
+        request.priority,
+        request.submitted_at,
+        request.id,
         limit,
     )

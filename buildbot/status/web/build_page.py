@@ -10,9 +10,9 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from buildbot.model import Build, Builder, Change, Log, Property, Result, SourceStamp, Step, StepURL
+from buildbot.process.estimates import usual_of
 from buildbot.status.web import events_page, formats, log_lines, urls
 from buildbot.status.web.asked import Asked
-from buildbot.status.web.estimates import usual_of
 from buildbot.status.web.log_page import removal
 from buildbot.status.web.pages import Master, Page, View
 from buildbot.status.web.places import find_build

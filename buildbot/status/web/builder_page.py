@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from buildbot.model import Builder, OperatorAction
+from buildbot.process.estimates import usual_seconds
+from buildbot.process.waiting import Place, Why, why_waiting
 from buildbot.schedulers.forcesched import ForceScheduler
 from buildbot.status.web import auth, glance, urls
 from buildbot.status.web.asked import Asked
-from buildbot.status.web.estimates import usual_seconds
 from buildbot.status.web.force_forms import Field, fields_of
 from buildbot.status.web.pages import Master, NotFound, Page, View
+from buildbot.status.web.waits import snapshot
 from buildbot.store import actions, builders, pages
 
 PAGE = 25
@@ -20,10 +22,11 @@ MOST_BUILDS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """One request in the queue, and in words why it is there still."""
+    """One request in the queue, in words why it is there still, and about when it is built."""
 
     request: pages.WaitingRequest
-    why: str
+    href: str
+    why: Why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def view_of(
         events=urls.with_query("/events", [("builder", builder.name)]) if before is None else "",
         glance=glanced,
         usual_seconds=usual_seconds(finished[:5]) if before is None else None,
-        waiting=tuple(_waiting(r, glanced) for r in pages.waiting(master.store, builder.id, SHOWN_WAITING)),
+        waiting=_waiting(master, builder, asked.now),
         builds=tuple(found[:limit]),
         older=urls.with_query(glanced.href, [*kept, ("before", found[limit - 1].build.number)]) if more else "",
         newest=urls.with_query(glanced.href, kept) if before is not None else "",
@@ -104,20 +107,24 @@ def view_of(
     )
 
 
-def _waiting(request: pages.WaitingRequest, glanced: glance.Glance) -> Waiting:
-    if request.parked_reason is not None:
-        why = f"parked: {request.parked_reason}"
-    elif glanced.pause is not None:
-        why = f"the builder is paused by {glanced.pause.who}"
-    elif not glanced.slaves:
-        why = "no slave of this builder is configured"
-    elif not glanced.connected:
-        why = "none of its slaves is connected"
-    elif glanced.running:
-        why = f"{len(glanced.running)} of its builds run now"
-    else:
-        why = "waits for a free slave"
-    return Waiting(request=request, why=why)
+def _waiting(master: Master, builder: Builder, now: float) -> tuple[Waiting, ...]:
+    """The head of the queue, each request with why it waits."""
+    found = pages.waiting(master.store, builder.id, SHOWN_WAITING)
+    if not found:
+        return ()
+    at = snapshot(master, builder, now)
+    queue = [request for request in found if request.parked_reason is None]
+    ahead = {request.id: number for number, request in enumerate(queue)}
+
+    def place(request: pages.WaitingRequest) -> Place:
+        before, first = ahead.get(request.id, 0), queue[0] if queue else request
+        mine = request.priority, request.submitted_at
+        return Place(request.id, *mine, before, first.id, first.priority, request.parked_reason)
+
+    return tuple(
+        Waiting(request=request, href=urls.request(request.id), why=why_waiting(place(request), at))
+        for request in found
+    )
 
 
 def force_schedulers(master: Master, builder: str) -> list[ForceScheduler]:

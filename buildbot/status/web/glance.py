@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from buildbot.model import Build, Builder, BuilderID, Slave
+from buildbot.process.estimates import ends_at
 from buildbot.status.web import urls
 from buildbot.status.web.asked import Asked
-from buildbot.status.web.estimates import ends_at
 from buildbot.status.web.pages import Master
 from buildbot.store import pages, slaves
 from buildbot.store.pauses import Pause

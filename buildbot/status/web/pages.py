@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from buildbot.config.builder import BuilderConfig
 from buildbot.config.master import Config
 from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID
 from buildbot.process.cleanstop import Stopping
+from buildbot.process.waiting import InTheWay, nothing_in_the_way
 from buildbot.status.web.asked import Asked, User
 from buildbot.status.web.streams import Streams
 from buildbot.store.logfiles import LogFiles
@@ -105,6 +107,7 @@ class Master:
     config: Config  # the one in force
     control: Control
     streams: Streams
+    in_the_way: Callable[[BuilderConfig], InTheWay] = nothing_in_the_way  # what only the running process knows
 
 
 Seen = View | Redirect

@@ -14,6 +14,7 @@ from buildbot.status.web import (
     log_page,
     operators_page,
     pending_page,
+    request_page,
     slaves_page,
     step_page,
     waterfall_page,
@@ -33,6 +34,7 @@ ROUTES: tuple[Route, ...] = (
     *changes_page.ROUTES,
     *operators_page.ROUTES,
     *pending_page.ROUTES,
+    *request_page.ROUTES,
     *about_page.ROUTES,
     *actions.ROUTES,
 )

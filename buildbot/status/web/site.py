@@ -15,9 +15,11 @@ from twisted.logger import Logger
 from twisted.web import server
 from twisted.web.resource import Resource
 
+from buildbot.config.builder import BuilderConfig
 from buildbot.config.master import Config
 from buildbot.config.web import Web
 from buildbot.model import Event, EventKind
+from buildbot.process.waiting import InTheWay, nothing_in_the_way
 from buildbot.status.web.answers import Answers
 from buildbot.status.web.asked import User
 from buildbot.status.web.auth import Accounts
@@ -94,6 +96,7 @@ class Pages(Resource):
 class WebSite:
     """The web status of one master. `config` gives the configuration in force; a new one needs no restart of the port
     unless the port changed. `in_thread` runs the verification of a password; the reactor's thread pool by default.
+    `in_the_way` says what keeps a builder's requests waiting that the store does not know.
     """
 
     _log = Logger()
@@ -108,6 +111,7 @@ class WebSite:
         now: Callable[[], float],
         *,
         in_thread: Callable[..., Awaitable[User | None]] | None = None,
+        in_the_way: Callable[[BuilderConfig], InTheWay] = nothing_in_the_way,
         routes: Sequence[Route] = ROUTES,
     ) -> None:
         self._store = store
@@ -122,7 +126,12 @@ class WebSite:
         self.streams = Streams(store, control.progress, reactor)
         self._answers = Answers(
             master=lambda: Master(
-                store=store, log_files=log_files, config=config(), control=control, streams=self.streams
+                store=store,
+                log_files=log_files,
+                config=config(),
+                control=control,
+                streams=self.streams,
+                in_the_way=in_the_way,
             ),
             routes=Routes(routes),
             environment=make_environment(own_templates if own_templates.is_dir() else None),

@@ -8,12 +8,13 @@ from buildbot.model import OperatorAction, Slave
 from buildbot.status.web import urls
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.pages import Master, NotFound, Page, View
-from buildbot.store import actions, pages, pauses, slaves
+from buildbot.store import actions, pages, pauses, queue, slaves
 
 PAGE = 100
 BUILDS = 25
 MOST_BUILDS = 200
 SHOWN_DETAILS = 60
+SHOWN_WAITING = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class SlaveView(View):
     line: SlaveLine
     details: tuple[tuple[str, str], ...]
     builds: tuple[pages.RecentBuild, ...]
+    waiting: tuple[queue.First, ...]  # the next request of each of its builders
     actions: tuple[OperatorAction, ...]
     older: str
     newest: str
@@ -71,12 +73,14 @@ def slave_page(asked: Asked, master: Master) -> View:
     found = pages.builds_of_slave(master.store, slave.id, before, limit + 1)
     kept = [("numbuilds", limit if limit != BUILDS else None)]
     href = urls.slave(slave.name)
+    line = _lines(master, [slave])[0]
     return SlaveView(
         title=slave.name,
         events=urls.with_query("/events", [("slave", slave.name)]) if before is None else "",
-        line=_lines(master, [slave])[0],
+        line=line,
         details=details_of(slave),
         builds=tuple(found[:limit]),
+        waiting=tuple(queue.first_of(master.store, line.builders, SHOWN_WAITING)),
         actions=tuple(actions.about(master.store, f"slave {slave.name}")),
         older=urls.with_query(href, [*kept, ("before", found[limit - 1].build.id)]) if len(found) > limit else "",
         newest=urls.with_query(href, kept) if before is not None else "",

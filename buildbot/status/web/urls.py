@@ -58,6 +58,10 @@ def pending() -> str:
     return "/pendingbuildrequests"
 
 
+def request(id: int) -> str:
+    return f"/buildrequests/{id}"
+
+
 def operators() -> str:
     return "/actions"
 

@@ -8,7 +8,8 @@ from jinja2 import UndefinedError
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot.model import Build, BuilderID, BuildID, Result
-from buildbot.status.web import estimates, formats, urls
+from buildbot.process import estimates
+from buildbot.status.web import formats, urls
 from buildbot.status.web.force_forms import fields_of
 
 

@@ -128,11 +128,12 @@ class BuilderTests(PageCase):
     def test_waiting_requests_say_why(self) -> None:
         self.ask(reason="The scheduler <main>")
         words = self.visit("/builders/linux").words
-        self.assertIn("The scheduler &lt;main&gt; main aaaaaaaaaaaa none of its slaves is connected", words)
+        why = "none of its slaves is connected: s1 has never been here, s2 has never been here"
+        self.assertIn(f"The scheduler &lt;main&gt; main aaaaaaaaaaaa {why}", words)
         self.connect("s1")
-        self.assertIn("waits for a free slave", self.visit("/builders/linux").words)
+        self.assertIn("its turn comes now", self.visit("/builders/linux").words)
         self.build(at=30, took=None)
-        self.assertIn("1 of its builds run now", self.visit("/builders/linux").words)
+        self.assertIn("its slave is busy: linux #1 on s1, for 30 s so far", self.visit("/builders/linux").words)
 
     def test_parked_request_says_so(self) -> None:
         request = self.ask()

@@ -19,7 +19,9 @@ from twisted.web.client import FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 
 from buildbot.config.authz import UserPasswordAuth
+from buildbot.config.builder import BuilderConfig
 from buildbot.config.web import Web
+from buildbot.process.factory import BuildFactory
 from buildbot.status.web.site import WebSite
 from buildbot.store import builders, slaves
 from buildbot.store.logfiles import LogFiles
@@ -129,8 +131,10 @@ class SiteCase(SynchronousTestCase):
             builders.sync, [(name, "", tags.get(name, ())) for name in slaves_of], self.now
         )
         self.slaves = self.store.transact(slaves.sync, names, self.now)
-        known = tuple(SimpleNamespace(name=name, slavenames=tuple(its)) for name, its in slaves_of.items())
-        self.config = replace(self.config, builders=known, **other)  # type: ignore[arg-type]
+        known = tuple(
+            BuilderConfig(name=name, slavenames=its, factory=BuildFactory()) for name, its in slaves_of.items()
+        )
+        self.config = replace(self.config, builders=known, **other)
 
     # -- asking
 
