@@ -45,6 +45,9 @@ from buildbot.process.running import RunningBuilds
 from buildbot.schedulers.base import drive
 from buildbot.schedulers.trywire import TryLogins
 from buildbot.scripts import stop_order
+from buildbot.secrets.base import SecretProblem
+from buildbot.secrets.lookup import Secrets
+from buildbot.secrets.outside import with_passwords
 from buildbot.slaves.pbport import CannotListen, PBPorts
 from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
@@ -105,6 +108,7 @@ class BuildMaster(service.MultiService):
         self.ready: Deferred[None] = Deferred()
         self.log_rotation = SimpleNamespace(rotateLength=None, maxRotatedFiles=None)  # set by tac files of 0.8
         self.config: Config
+        self.secrets = Secrets(reactor)
         self._umask = int(umask, 8) if isinstance(umask, str) else umask
         self._reactor = reactor
         self._incarnation = secrets.token_hex(8)
@@ -131,6 +135,8 @@ class BuildMaster(service.MultiService):
         if before is not None and before.stopped_at is None:
             self._log.warn("the last process of this master ended without saying so")
         recover(self.store, self.log_files, time.time())
+        self.secrets.use(config.secrets_providers)
+        config = await with_passwords(config, self.secrets)
         self._build_parts(config)
         await self.apply(config)
         await self.ports.ready()
@@ -226,6 +232,7 @@ class BuildMaster(service.MultiService):
                 pb=self.ports,
                 progress=self.progress,
                 control=self.control,
+                secrets=self.secrets,
             ),
         )
         self.retention = Retention(
@@ -269,6 +276,7 @@ class BuildMaster(service.MultiService):
             family=self.family,
             scheduler=lambda name: self._schedulers.get(name),
             scheduler_names=lambda: list(self._schedulers),
+            secrets=self.secrets,
         )
 
     def _ring(self, event: Event) -> None:
@@ -376,6 +384,7 @@ class BuildMaster(service.MultiService):
             pb=self.ports,
             pb_ports=config.pb_ports,
             git_slots=self._git_slots,
+            secrets=self.secrets,
         )
         for source in config.change_sources:
             if source not in kept:
@@ -412,14 +421,17 @@ class BuildMaster(service.MultiService):
         """Go over to it, or stay with the one in force. Raises ConfigErrors: what kept it from working."""
         before = self.config
         try:
+            self.secrets.use(config.secrets_providers)
+            config = await with_passwords(config, self.secrets)
             await self.web.move_to(config.www)  # first what may fail for reasons outside
             await self.apply(config)
             await self.ports.ready()
         except CancelledError:
             raise
         except Exception as wrong:
-            if not isinstance(wrong, (ConfigErrors, CannotListenError, CannotListen)):
+            if not isinstance(wrong, (ConfigErrors, CannotListenError, CannotListen, SecretProblem)):
                 self._log.failure("the new configuration does not work")
+            self.secrets.use(before.secrets_providers)
             if self.config is config:
                 await self.apply(before)
             await self.web.move_to(before.www)

@@ -39,6 +39,7 @@ from buildbot.process.family import Family
 from buildbot.process.progress import Progress
 from buildbot.process.retiring import Retiring
 from buildbot.process.running import RunningBuilds
+from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
 from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
@@ -99,6 +100,7 @@ class Rig:
         self.progress = Progress()
         self.build_clock: Any = clock  # of the timers of builds and their steps
         self.running = RunningBuilds()
+        self.secrets = Secrets(clock)
         self.bell = Doorbell(clock, self.now)
         self.ports = PBPorts(clock, clock)
         self.sessions = SlaveSessions(
@@ -148,6 +150,7 @@ class Rig:
             family=self.family,
             scheduler=lambda name: next((each for each in self.config.schedulers if each.name == name), None),
             scheduler_names=lambda: [each.name for each in self.config.schedulers],
+            secrets=self.secrets,
         )
 
     def _lost(self, session: SlaveSession, why: str) -> None:

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from buildbot.config.errors import error
 from buildbot.model import ChangeID, NewChange
+from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
 from buildbot.store import sources
 from buildbot.store.store import Store
@@ -35,6 +36,7 @@ class SourceContext:
     pb: the Perspective Broker ports.
     pb_ports: the endpoint strings of the slaves' ports (`c['protocols']`, `c['slavePortnum']`).
     git_slots: taken for as long as a git process runs, so that only a few run at once.
+    secrets: what passwords in the configuration are asked of.
     """
 
     store: Store
@@ -45,6 +47,7 @@ class SourceContext:
     pb: PBPorts
     pb_ports: tuple[str, ...]
     git_slots: DeferredSemaphore
+    secrets: Secrets
 
 
 class ChangeSource:

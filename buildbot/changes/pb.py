@@ -18,6 +18,7 @@ from buildbot.config.arguments import configurable
 from buildbot.config.errors import ConfigErrors, Problem, error, warning
 from buildbot.config.ports import BadPort, endpoint_string
 from buildbot.process.outside import BadInput
+from buildbot.process.rendering import needs_rendering
 from buildbot.slaves.guard import GuardedBroker
 from buildbot.slaves.pbport import Registration
 
@@ -33,7 +34,7 @@ class ChangeRefused(pb.Error):
 class PBChangeSource(ChangeSource):
     """Takes changes from `buildbot sendchange` and from hook scripts.
 
-    user, passwd: what a client logs in with; 'change' and 'changepw' unless you say otherwise.
+    user, passwd: what a client logs in with; 'change' and 'changepw' unless you say otherwise. Each may be a Secret.
     port: number or endpoint string of an own port; None: the ports of the slaves.
     prefix: of the files of a change, only those whose path begins with this count, and it is cut from their paths.
     sep: not needed any more; end the prefix with the separator.
@@ -44,8 +45,8 @@ class PBChangeSource(ChangeSource):
 
     def __init__(
         self,
-        user: str = DEFAULT_USER,
-        passwd: str = DEFAULT_PASSWORD,
+        user: Any = DEFAULT_USER,
+        passwd: Any = DEFAULT_PASSWORD,
         port: int | str | None = None,
         prefix: str | None = None,
         sep: str | None = None,
@@ -56,9 +57,8 @@ class PBChangeSource(ChangeSource):
         super().__init__(
             name=name, settings={"user": user, "passwd": passwd, "port": port, "prefix": prefix, "sep": sep}
         )
-        texts: dict[str, object] = {"user": user, "passwd": passwd}
-        for argument, value in texts.items():
-            if not isinstance(value, str) or not value:
+        for argument, value in (("user", user), ("passwd", passwd)):
+            if not needs_rendering(value) and (not isinstance(value, str) or not value):
                 error(f"PBChangeSource(): {argument} must be a non-empty string, not {type(value).__name__}")
         if sep is not None:
             warning(
@@ -71,19 +71,22 @@ class PBChangeSource(ChangeSource):
         self._registrations: list[Registration] = []
 
     async def start(self, context: SourceContext) -> None:
-        """Raises `NameInUse` when a slave or another source has the same user name on the same port."""
+        """Raises `NameInUse` when a slave or another source has the same user name on the same port; SecretProblem."""
         ports = context.pb_ports if self.port is None else (self.port,)
         if not ports:
             raise ConfigErrors(
                 [Problem(f"{self.name} has no port: give it port=, or set c['protocols'] to share the slaves'")]
             )
 
+        user = await context.secrets.text(self.user, f"user of {self.name}")
+        passwd = await context.secrets.text(self.passwd, f"passwd of {self.name}")
+
         def make_avatar(mind: pb.RemoteReference | None, broker: GuardedBroker) -> ChangeAvatar:
             return ChangeAvatar(self, context, broker)
 
         try:
             for port in ports:
-                self._registrations.append(context.pb.register(port, self.user, self.passwd, make_avatar))
+                self._registrations.append(context.pb.register(port, user, passwd, make_avatar))
         except Exception:
             await self.stop()
             raise

@@ -52,15 +52,15 @@ class NoAuth(Auth):
 
 @configurable
 class UserPasswordAuth(Auth):
-    """Users written in the configuration: a list of (user, password), or a dict."""
+    """Users written in the configuration: a list of (user, password), or a dict. A password may be a Secret."""
 
     def __init__(self, users: Any, userInfoProvider: Any = None) -> None:
-        self.users: dict[str, str] = {}
+        self.users: dict[str, Any] = {}
         self.userInfoProvider = userInfoProvider
         pairs = list(users.items()) if isinstance(users, Mapping) else users
         try:
             for user, password in pairs:
-                self.users[_text(user)] = _text(password)
+                self.users[_text(user)] = password if hasattr(type(password), "getRenderingFor") else _text(password)
         except (TypeError, ValueError):
             error(f"{type(self).__name__}() takes a list of (user, password) pairs")
 

@@ -123,7 +123,6 @@ WITHOUT_EFFECT = (
     "user_managers",
     "revlink",
     "machines",
-    "secretsProviders",
 )
 
 

@@ -26,7 +26,7 @@ DEFAULT_VALIDATION: Mapping[str, re.Pattern[str]] = {
 _OTHER = (
     "mergeRequests collapseRequests prioritizeBuilders select_next_worker codebaseGenerator codebases projects db "
     "db_url mq caches buildCacheSize changeCacheSize logCompressionLimit logCompressionMethod logMaxSize "
-    "logMaxTailSize logEncoding debugPassword manhole metrics user_managers revlink machines secretsProviders"
+    "logMaxTailSize logEncoding debugPassword manhole metrics user_managers revlink machines"
 )
 OTHER_KEYS = tuple(_OTHER.split())
 
@@ -49,6 +49,7 @@ class Config:
     validation: Mapping[str, re.Pattern[str]]
     retention: RetentionPlan = NO_PLAN
     other: Mapping[str, Any] = field(default_factory=dict)  # the rest, under the names of config.keys
+    secrets_providers: tuple[Any, ...] = ()
     multi_master: bool = False
     files: tuple[str, ...] = ()  # master.cfg and the modules of its directory that it imported
     warnings: tuple[Problem, ...] = ()
@@ -82,6 +83,7 @@ def config_from_dict(given: Mapping[Any, Any], at: Places, set_place: Callable[[
         slaves=slaves,
         schedulers=schedulers,
         change_sources=sources,
+        secrets_providers=_objects("secretsProviders", values.get("secretsProviders", ()), at, ("get",)),
         status=status,
         www=web,
         pb_ports=ports,

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from buildbot import model
 from buildbot.config.builder import BuilderConfig
 from buildbot.model import BuildID, BuildsetID, Result
+from buildbot.process.buildsecrets import BuildSecrets, SecretSource
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.progress import Progress
 from buildbot.process.properties import Properties, needs_rendering, render
@@ -59,6 +60,7 @@ class BuildServices:
     family: FamilyTies
     scheduler: Callable[[str], Any]  # of the configuration in force, by its name; None: there is none
     scheduler_names: Callable[[], Sequence[str]]
+    secrets: SecretSource | None = None
 
 
 class Build:
@@ -90,6 +92,8 @@ class Build:
         self.clock = services.clock
         self.now = services.now
         self.log_encoding = services.log_encoding
+        self.secrets = BuildSecrets(services.secrets, services.log_encoding)
+        self.getSecret = self.secrets.get
         self.builder_name = config.name
         self.builddir = config.slave_directory(row.slot)
         self.properties = Properties()
@@ -174,7 +178,7 @@ class Build:
     def _finish(self, store: Store, result: int, text: str) -> None:
         self.store_properties()
         steps.end_open(store, self.id, Result(result), "ended with its build", self.now())
-        builds.finish(store, self.id, Result(result), text, self.now(), counts=self._counts)
+        builds.finish(store, self.id, Result(result), self.secrets.mask(text), self.now(), counts=self._counts)
 
     def moved(self) -> None:
         """Tell whoever looks at this build."""
@@ -259,8 +263,9 @@ class Build:
     def store_properties(self) -> None:
         """Write down the properties that are new or have changed."""
         now = self.properties.asDict()
+        shown = self.secrets.mask_data
         changed = [
-            model.Property(name, value, source)
+            model.Property(shown(name), shown(value), shown(source))
             for name, (value, source) in now.items()
             if self._stored.get(name) != (value, source)
         ]

@@ -285,7 +285,8 @@ class BuildStep(Recreatable):
         """A link shown with the step."""
         self._urls.append((name, url))
         if self._row is not None:
-            self.build.store.transact(steps.put_url, self._row, str(name), str(url))
+            name, url = self.build.secrets.mask(str(name)), self.build.secrets.mask(str(url))
+            self.build.store.transact(steps.put_url, self._row, name, url)
             self.build.moved()
         return DONE
 
@@ -321,13 +322,14 @@ class BuildStep(Recreatable):
     def updateSummary(self) -> Done:
         """The text has changed; it is written within a second."""
         if self._row is not None and self._summary_due is None:
-            self._summary_due = self.build.clock.callLater(SUMMARY_SECONDS, self._write_summary)
+            self._summary_due = self.build.clock.callLater(SUMMARY_SECONDS, self.write_summary)
         return DONE
 
-    def _write_summary(self) -> None:
+    def write_summary(self) -> None:
+        """Write down what the step says of itself now."""
         self._summary_due = None
         if self._row is not None and self.results is None:
-            text = self.getCurrentSummary().get("step", "")
+            text = self.build.secrets.mask(self.getCurrentSummary().get("step", ""))
             self.build.store.transact(steps.set_text, self._row, text)
             self.build.moved()
 
@@ -365,7 +367,8 @@ class BuildStep(Recreatable):
     def new_log(self, name: str, kind: str = "stream") -> StepLog:
         """The log of this name. Its slug is unique in the step."""
         taken = {log.slug for log in self.logs.values()}
-        slug = base = slug_of(name)
+        shown = self.build.secrets.mask(name)
+        slug = base = slug_of(shown)
         number = 1
         while slug in taken:
             number += 1
@@ -375,7 +378,7 @@ class BuildStep(Recreatable):
             store=build.store,
             files=build.log_files,
             step=self.step_id,
-            name=name,
+            name=shown,
             slug=slug,
             kind=kind,
             path=log_path(build.builder_name, build.number, str(self.name), slug),

@@ -263,7 +263,7 @@ class renderer:
 
 
 class NoSecrets(RenderingError):
-    """A secret is wanted but the configuration has no secret provider."""
+    """A secret is wanted where there is nobody to ask for it."""
 
 
 @implementer(IRenderable)
@@ -287,12 +287,13 @@ def secret(properties: PropertySource, name: str) -> Any:
     build = build_of(properties)
     ask = getattr(build, "getSecret", None) or getattr(properties, "getSecret", None)
     if ask is None:
-        _no_secrets(name)
+        no_secrets(name)
     return ask(name)
 
 
-def _no_secrets(name: str) -> NoReturn:
-    raise NoSecrets(f"the secret {name!r} is wanted, but there is no secret provider")
+def no_secrets(name: str) -> NoReturn:
+    """Raise NoSecrets, which says what to do."""
+    raise NoSecrets(f"the secret {name!r} is wanted, but there is no secret provider: add one to c['secretsProviders']")
 
 
 @implementer(IRenderable)

@@ -32,7 +32,7 @@ async def run_step(step: BuildStep, number: int) -> int:
             raise
         except Exception as bug:
             step.name, wrong_name = type(step).name if isinstance(type(step).name, str) else "step", bug
-    step.name = build.unique_step_name(str(step.name))
+    step.name = build.unique_step_name(build.secrets.mask(str(step.name)))
     step._row = build.store.transact(steps.start, build.id, number, step.name, "starting", build.now())
     build.moved()
     try:
@@ -40,7 +40,7 @@ async def run_step(step: BuildStep, number: int) -> int:
     finally:
         step.finish_logs()
     step.results = result
-    text = _text_of(step)
+    text = build.secrets.mask(_text_of(step))
     hidden = _hidden(step)
     build.store.transact(steps.finish, step._row, Result(result), text, hidden, build.now())
     build.store_properties()
@@ -60,7 +60,7 @@ async def _result_of(step: BuildStep) -> int:
             return SKIPPED
         if _was_stopped(step):
             return CANCELLED
-        step.build.store.transact(steps.set_text, step.step_id, step.getCurrentSummary().get("step", ""))
+        step.write_summary()
         step._running = ensureDeferred(_run(step))
         answer: Any = await step._running
         if answer not in ALL_RESULTS:

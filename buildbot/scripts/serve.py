@@ -27,6 +27,7 @@ from buildbot.scripts import status_file
 from buildbot.scripts.outcome import CommandFailed, ExitCode
 from buildbot.scripts.pidfile import AlreadyRunning, PidFile
 from buildbot.scripts.tac import TAC_FILE, require_tac
+from buildbot.secrets.logmask import masked_observer
 
 READY = b"ready\n"
 ERROR = b"error\n"
@@ -85,9 +86,13 @@ def start_logging(application: Any, masters: list[Any], basedir: Path, *, foregr
             maxRotatedFiles=_number(getattr(rotation, "maxRotatedFiles", None)) or KEPT_LOGS,
         )
         observer = log.FileLogObserver(file).emit
-    log.startLoggingWithObserver(observer, setStdout=not foreground)
-    if foreground:
-        log.addObserver(log.FileLogObserver(sys.stdout).emit)
+    secrets = next((m.secrets for m in masters if hasattr(m, "secrets")), None)
+    shown: list[Any] = [observer, *([log.FileLogObserver(sys.stdout).emit] if foreground else [])]
+    if secrets is not None:
+        shown = [masked_observer(each, secrets.mask) for each in shown]
+    log.startLoggingWithObserver(shown[0], setStdout=not foreground)
+    for each in shown[1:]:
+        log.addObserver(each)
 
 
 def _number(value: object) -> int | None:

@@ -206,7 +206,7 @@ class MailNotifier:
         data: bytes = await deferToThreadPool(context.reactor, pool, mail_mime.mail, letter)
         if self.dumpMailsToLog:
             self._log.info("mail for {recipients}:\n{mail}", recipients=open_ones, mail=data.decode("utf-8", "replace"))
-        server = await self._server(report)
+        server = await self._server(report, context)
         sender = address_of(self.fromaddr) or ""
         try:
             outcome = await mail_smtp.deliver(context.reactor, server, sender, open_ones, data)
@@ -278,6 +278,8 @@ class MailNotifier:
     ) -> Letter:
         site = _site(context)
         text = await self._text(generator, report, site, context)
+        subject = text.subject or generator.subject_of(report, site)
+        shown = context.secrets.mask
         domain = (address_of(self.fromaddr) or "").rpartition("@")[2]
         already = set(mail_mime.plain_addresses(interested))
         extra = [recipient for recipient in self.extraRecipients if address_of(recipient) not in already]
@@ -285,12 +287,12 @@ class MailNotifier:
             sender=self.fromaddr,
             to=interested or extra,
             cc=extra if interested else [],
-            subject=text.subject or generator.subject_of(report, site),
-            text=text,
+            subject=shown(subject),
+            text=text._replace(body=shown(text.body)),
             sent_at=event.happened_at,
             message_id=mail_mime.message_id(domain, site.title, site.url, self.name, position, int(event.id)),
             thread_id=mail_mime.thread_id(domain, site.title, report.builder.name),
-            headers=await self._headers(report),
+            headers=await self._headers(report, context),
             attachments=[
                 *mail_logs.log_attachments(report, generator.add_logs, context.log_files),
                 *(mail_logs.patch_attachments(report) if generator.add_patch else []),
@@ -321,16 +323,16 @@ class MailNotifier:
             self._log.failure("the message formatter of {name} failed", name=self.name)
             return Text(f"(The message formatter failed: {type(problem).__name__}: {problem})\n\n{default()}")
 
-    async def _headers(self, report: BuildReport) -> dict[str, str]:
+    async def _headers(self, report: BuildReport, context: ReceiverContext) -> dict[str, str]:
         headers = {}
         for name, value in self.extraHeaders.items():
-            headers[name] = str(await render(value, _properties(report)) if needs_rendering(value) else value)
+            headers[name] = str(await render(value, _properties(report, context)) if needs_rendering(value) else value)
         return headers
 
-    async def _server(self, report: BuildReport) -> mail_smtp.SmtpServer:
+    async def _server(self, report: BuildReport, context: ReceiverContext) -> mail_smtp.SmtpServer:
         user, password = self.smtpUser, self.smtpPassword
         if needs_rendering(user) or needs_rendering(password):
-            user, password = await render([user, password], _properties(report))
+            user, password = await render([user, password], _properties(report, context))
         return mail_smtp.SmtpServer(
             host=self.relayhost,
             port=self.smtpPort,
@@ -360,8 +362,18 @@ def _site(context: ReceiverContext) -> Site:
     return Site(config.title, config.title_url or "", config.buildbot_url or "")
 
 
-def _properties(report: BuildReport) -> Properties:
-    return Properties.fromDict({known.name: (known.value, known.source) for known in report.properties})
+class _ReportProperties(Properties):
+    """Those of a finished build, and the master's secrets."""
+
+    __slots__ = ("getSecret",)
+    getSecret: Any
+
+
+def _properties(report: BuildReport, context: ReceiverContext) -> Properties:
+    found = _ReportProperties()
+    found.properties.update((known.name, (known.value, known.source)) for known in report.properties)
+    found.getSecret = context.secrets.get
+    return found
 
 
 def _recipients(given: Any) -> tuple[Any, ...]:

@@ -47,10 +47,11 @@ MOST_UNANSWERED = 500
 class PBListener:
     """Lets status clients log in and tells them what happens.
 
-    port: a number or an endpoint string; it may be the slaves'. user, passwd: the login of all clients.
+    port: a number or an endpoint string; it may be the slaves'. user, passwd: the login of all clients; passwd may be
+    a Secret.
     """
 
-    def __init__(self, port: Any, user: str = "statusClient", passwd: str = "clientpw") -> None:
+    def __init__(self, port: Any, user: str = "statusClient", passwd: Any = "clientpw") -> None:
         self.name = type(self).__name__
         self.port = ""
         self.user = user
@@ -63,7 +64,8 @@ class PBListener:
 
     async def start(self, context: ReceiverContext) -> None:
         feed = Feed(context)
-        registration = context.pb.register(self.port, self.user, self.passwd, partial(StatusClient, feed))
+        passwd = await context.secrets.text(self.passwd, "passwd of PBListener")
+        registration = context.pb.register(self.port, self.user, passwd, partial(StatusClient, feed))
         self._stop = [registration.unregister, feed.stop]
 
     async def stop(self) -> None:
@@ -74,7 +76,7 @@ class PBListener:
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._facts() == other._facts()
 
-    def _facts(self) -> tuple[str, str, str]:
+    def _facts(self) -> tuple[Any, ...]:
         return self.port, self.user, self.passwd
 
     def __hash__(self) -> int:

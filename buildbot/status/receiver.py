@@ -22,6 +22,7 @@ from twisted.logger import Logger
 
 from buildbot.doorbell import Doorbell
 from buildbot.model import BuildID, Event, EventID
+from buildbot.secrets.lookup import Secrets
 from buildbot.store import events
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.store import Store
@@ -53,6 +54,7 @@ class ReceiverContext:
     config: Callable[[], Any]
     now: Callable[[], float]
     reactor: Any
+    secrets: Secrets
     pb: Any = None
     progress: Progress | None = None
     control: Any = None  # process.control.Control, for services that act

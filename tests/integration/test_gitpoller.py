@@ -17,6 +17,7 @@ from buildbot.changes.base import SourceContext
 from buildbot.changes.git import Git, GitFailed
 from buildbot.changes.gitpoller import GitPoller
 from buildbot.model import Change, ChangeID, NewChange
+from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
 from buildbot.store import changes, sources
 from buildbot.store.store import Store
@@ -66,7 +67,7 @@ class PollerCase(TestCase):
     def context(self) -> SourceContext:
         return SourceContext(
             store=self.store, reactor=reactor, now=lambda: self.seconds, add_change=self.add_change, basedir=self.base,
-            pb=PBPorts(reactor, reactor), pb_ports=(), git_slots=self.slots,
+            pb=PBPorts(reactor, reactor), pb_ports=(), git_slots=self.slots, secrets=Secrets(reactor),
         )  # fmt: skip
 
     async def poller(self, **arguments: Any) -> GitPoller:

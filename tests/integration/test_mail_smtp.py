@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from buildbot.model import Property, Result
+from buildbot.process.properties import Secret
+from buildbot.secrets.environment import SecretInEnvironment
+from buildbot.secrets.lookup import Secrets
 from buildbot.status.mail import MailNotifier
 from buildbot.status.receiver import ReceiverContext, ReceiverWorker
 from buildbot.store import events
@@ -33,6 +36,7 @@ class Process:
 
     world: World
     notifier: MailNotifier
+    secrets: Secrets = field(default_factory=lambda: Secrets(reactor))
 
     def __post_init__(self) -> None:
         self.world.store.transact(events.start_cursor, "MailNotifier")
@@ -42,6 +46,7 @@ class Process:
             config=Config,
             now=self.world.now,
             reactor=reactor,
+            secrets=self.secrets,
         )
         self.worker = ReceiverWorker("MailNotifier", self.notifier, context)
 
@@ -152,6 +157,17 @@ class MailTests(TestCase):
         (mail,) = server.mails
         assert mail.encrypted
         assert mail.user == "me"
+
+    async def test_the_password_may_be_a_secret(self) -> None:
+        server = self.serve(context=self.certificate(), login=("me", "secret"))
+        process = self.process(server.port, useTls=True, smtpUser="me", smtpPassword=Secret("smtp"))
+        self.world.build()
+        assert await process.run() is not None
+        assert "'smtp' is wanted, but there is no secret provider" in process.cursor().last_error
+        process.secrets.use([SecretInEnvironment("X_", {"X_SMTP": "secret"})])
+        assert await process.run_after_back_off() is None, process.cursor()
+        assert server.mails[0].user == "me"
+        self.flushLoggedErrors()
 
     async def test_an_unknown_certificate_is_not_trusted(self) -> None:
         server = self.serve(context=self.certificate(trusted=False))

@@ -28,6 +28,7 @@ from twisted.internet.defer import DeferredSemaphore, ensureDeferred
 from twisted.python import log
 from buildbot.changes.base import SourceContext
 from buildbot.changes.pb import PBChangeSource
+from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
 from buildbot.store import changes
 from buildbot.store.store import Store
@@ -39,7 +40,7 @@ endpoint = "tcp:0:interface=127.0.0.1"
 context = SourceContext(
     store=store, reactor=reactor, now=reactor.seconds, basedir=Path("."), pb=ports, pb_ports=(endpoint,),
     add_change=lambda change: store.transact_durable(changes.add, change, reactor.seconds()),
-    git_slots=DeferredSemaphore(1),
+    git_slots=DeferredSemaphore(1), secrets=Secrets(reactor),
 )
 
 async def start():

@@ -49,6 +49,24 @@ _FILTER = _from("buildbot.changes.filter", "ChangeFilter")
 _STAMP_FILTER = _from("buildbot.changes.filter", "SourceStampFilter")
 _OLD_BUILDS = _from("buildbot.schedulers.canceller", "OldBuildCanceller")
 _FAILING_BUILDSETS = _from("buildbot.schedulers.canceller", "FailingBuildsetCanceller")
+_FILE_SECRETS = _from("buildbot.secrets.file", "SecretInAFile")
+_PASS_SECRETS = _from("buildbot.secrets.passwordstore", "SecretInPass")
+_VAULT_SECRETS = _from(
+    "buildbot.secrets.vault",
+    "HashiCorpVaultKvSecretProvider",
+    "VaultAuthenticatorApprole",
+    "VaultAuthenticatorToken",
+)
+_OLD_VAULT_SECRETS = _from("buildbot.secrets.vault", "HashiCorpVaultSecretProvider")
+_SECRET_BASE = _from("buildbot.secrets.base", "SecretProviderBase")
+_SECRETS = (
+    _FILE_SECRETS
+    | _from("buildbot.secrets.environment", "SecretInEnvironment")
+    | _PASS_SECRETS
+    | _VAULT_SECRETS
+    | _OLD_VAULT_SECRETS
+    | _SECRET_BASE
+)
 _LOCKS = _from("buildbot.process.locks", "MasterLock", "SlaveLock", "WorkerLock")
 _RENDERABLES = _from(
     "buildbot.process.properties",
@@ -127,7 +145,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     | _from("buildbot.changes.gitpoller", "GitPoller"),
     "buildbot.plugins.reporters": _MAIL | _FORMATTERS | _GENERATORS,
     "buildbot.plugins.schedulers": _BASIC | _FORCED | _TRIGGERABLE | _TRY,
-    "buildbot.plugins.secrets": {},
+    "buildbot.plugins.secrets": _SECRETS,
     "buildbot.plugins.status": _MAIL | _PB_LISTENER | _from("buildbot.config.web", "WebStatus"),
     "buildbot.plugins.steps": _SHELL | _GIT | _TRIGGER | _from("buildbot.process.buildstep", "BuildStep"),
     "buildbot.plugins.util": {
@@ -175,6 +193,11 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.schedulers.forcesched": _from(
         "buildbot.schedulers.forcesched", BuildslaveChoiceParameter="WorkerChoiceParameter"
     ),
+    "buildbot.secrets.providers.base": _SECRET_BASE,
+    "buildbot.secrets.providers.file": _FILE_SECRETS,
+    "buildbot.secrets.providers.passwordstore": _PASS_SECRETS,
+    "buildbot.secrets.providers.vault": _OLD_VAULT_SECRETS,
+    "buildbot.secrets.providers.vault_hvac": _VAULT_SECRETS,
     "buildbot.status.builder": _OLD_RESULTS,
     "buildbot.status.client": _PB_LISTENER,
     "buildbot.status.html": _WEB_STATUS,

@@ -14,6 +14,7 @@ from buildbot.changes.gitpoller import GitPoller
 from buildbot.changes.gitrepository import _files
 from buildbot.config.errors import ConfigErrors, collecting
 from buildbot.model import ChangeID, NewChange
+from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
 from buildbot.store import changes, sources
 from buildbot.store.store import Store
@@ -115,6 +116,7 @@ class PollLoopTests(SynchronousTestCase):
         context = SourceContext(
             store=self.store, reactor=self.clock, now=self.clock.seconds, add_change=self.add_change,
             basedir=Path("."), pb=PBPorts(self.clock, self.clock), pb_ports=(), git_slots=DeferredSemaphore(1),
+            secrets=Secrets(self.clock),
         )  # fmt: skip
         self.successResultOf(ensureDeferred(source.start(context)))
 

@@ -15,6 +15,10 @@ from buildbot.changes.base import SourceContext
 from buildbot.changes.pb import ChangeAvatar, ChangeRefused, PBChangeSource
 from buildbot.config.errors import ConfigErrors
 from buildbot.model import ChangeID, NewChange
+from buildbot.process.properties import Interpolate, Secret
+from buildbot.secrets.base import SecretProblem
+from buildbot.secrets.environment import SecretInEnvironment
+from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.guard import GuardedBroker
 from buildbot.slaves.pbport import LoginFactory, NameInUse
 from buildbot.store import changes
@@ -26,11 +30,13 @@ class Ports:
 
     def __init__(self) -> None:
         self.users: set[tuple[str, str]] = set()
+        self.passwords: list[str] = []
 
     def register(self, endpoint: str, username: str, password: str, make_avatar: Any) -> Any:
         if (endpoint, username) in self.users:
             raise NameInUse(username)
         self.users.add((endpoint, username))
+        self.passwords.append(password)
         return Undo(lambda: self.users.discard((endpoint, username)))
 
 
@@ -46,6 +52,7 @@ class SourceCase(SynchronousTestCase):
         self.store = Store.open(Path(self.mktemp()))
         self.addCleanup(self.store.close)
         self.ports = Ports()
+        self.secrets = Secrets(self.clock)
         self.full = False
 
     def add_change(self, change: NewChange) -> tuple[ChangeID, bool]:
@@ -56,7 +63,7 @@ class SourceCase(SynchronousTestCase):
     def context(self, pb_ports: tuple[str, ...] = ("tcp:9989",)) -> SourceContext:
         return SourceContext(
             store=self.store, reactor=self.clock, now=self.clock.seconds, add_change=self.add_change, basedir=Path("."),
-            pb=self.ports, pb_ports=pb_ports, git_slots=DeferredSemaphore(1),  # type: ignore[arg-type]
+            pb=self.ports, pb_ports=pb_ports, git_slots=DeferredSemaphore(1), secrets=self.secrets,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def start(self, source: PBChangeSource, **context: Any) -> None:
@@ -64,6 +71,18 @@ class SourceCase(SynchronousTestCase):
 
 
 class ConfigurationTests(SourceCase):
+    def test_user_and_passwd_may_be_secrets(self) -> None:
+        self.secrets.use([SecretInEnvironment("X_", {"X_USER": "ann", "X_PASSWD": "hunter2"})])
+        source = PBChangeSource(user=Secret("user"), passwd=Interpolate("%(secret:passwd)s!"))
+        self.assertEqual(source, PBChangeSource(user=Secret("user"), passwd=Interpolate("%(secret:passwd)s!")))
+        self.assertNotEqual(source, PBChangeSource(user=Secret("user"), passwd=Secret("other")))
+        self.start(source)
+        self.assertEqual((self.ports.users, self.ports.passwords), ({("tcp:9989", "ann")}, ["hunter2!"]))
+        self.assertNotIn("hunter2", source.describe() + repr(vars(source)))
+        missing = PBChangeSource(passwd=Secret("missing"))
+        failed = self.failureResultOf(ensureDeferred(missing.start(self.context())), SecretProblem)
+        self.assertIn("passwd of PBChangeSource:change: there is no secret 'missing'", failed.getErrorMessage())
+
     def test_without_a_port_it_shares_those_of_the_slaves(self) -> None:
         source = PBChangeSource()
         self.start(source, pb_ports=("tcp:9989", "ssl:9990:privateKey=k"))

@@ -37,6 +37,7 @@ class CancellerCase(RigCase):
             config=lambda: self.rig.config,
             now=self.rig.now,
             reactor=clock,
+            secrets=self.rig.secrets,
             control=self.rig.control,
         )
         self.store.transact(events.start_cursor, canceller.name)

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot.config.errors import ConfigErrors
 from buildbot.model import BuildID, Result
 from buildbot.process.progress import Progress
+from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.bridge import WrongArguments
 from buildbot.status.pblistener import MOST_UNANSWERED, Feed, PBListener, StatusClient
 from buildbot.status.receiver import Listener, ReceiverContext
@@ -65,6 +66,7 @@ class FeedTests(SynchronousTestCase):
                 config=Config,
                 now=self.world.now,
                 reactor=Clock(),
+                secrets=Secrets(Clock()),
                 progress=self.progress,
             )
         )

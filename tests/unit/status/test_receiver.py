@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot.doorbell import Doorbell
 from buildbot.model import Event, EventKind
+from buildbot.secrets.lookup import Secrets
 from buildbot.status.receiver import (
     BATCH,
     LONGEST_DELAY_SECONDS,
@@ -88,6 +89,7 @@ class ReceiverTests(SynchronousTestCase):
                 config=lambda: None,
                 now=self.clock.seconds,
                 reactor=self.clock,
+                secrets=Secrets(self.clock),
             ),
         )
         self.bell.start()

@@ -1,0 +1,1 @@
+"""Secrets: the providers of c['secretsProviders'], and the lookup that asks them."""
