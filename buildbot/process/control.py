@@ -107,7 +107,7 @@ class Control:
         buildset, _ = buildsets.submit(
             store,
             builders=[BuilderID(build.builder_id)],
-            source_stamps=[stamp.id for stamp in sourcestamps.of_buildset(store, request.buildset_id)],
+            source_stamps=[stamp.id for stamp in sourcestamps.of_build(store, id)],
             reason=f"rebuild of {name} by {who}" + (f": {why}" if why else ""),
             given=given,
             now=self._now(),

@@ -9,9 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from buildbot.store import Store, builders
 from tests.bench.contender import CFG, Contender
 from tests.bench.pages import page_costs
+from tests.bench.queue import fill, pass_cost
 
+PENDING = 100_000
 MANY_CFG = CFG + """
 c['builders'] += [
     util.BuilderConfig(name='idle-%d' % n, workernames=names[n % len(names):][:5], factory=factory(['true']))
@@ -21,7 +24,7 @@ c['schedulers'].append(schedulers.AnyBranchScheduler(name='idle', change_filter=
 """
 
 
-def builds(contender: Contender, kind: str, changes: int) -> float:
+def build_cost(contender: Contender, kind: str, changes: int) -> float:
     """CPU milliseconds of the master for one build of this kind."""
     before, cpu = contender.finished_builds(), contender.cpu()
     contender.send(kind, contender.revisions(changes))
@@ -59,9 +62,9 @@ def measure(where: Path, *, ours: bool, quick: bool) -> dict[str, float]:
     try:
         contender.start()
         contender.start_slaves()
-        builds(contender, "one", 1)  # what is done once is not counted
-        found["one-step build, CPU ms"] = builds(contender, "one", changes + 1)
-        found["five-step build, CPU ms"] = builds(contender, "five", changes)
+        build_cost(contender, "one", 1)  # what is done once is not counted
+        found["one-step build, CPU ms"] = build_cost(contender, "one", changes + 1)
+        found["five-step build, CPU ms"] = build_cost(contender, "five", changes)
         found["change to command, ms"] = latency(contender, 5 if quick else 15)
         found["output, CPU s/100 MB"], found["output, memory +MiB"] = output(contender)
     finally:
@@ -75,9 +78,26 @@ def measure(where: Path, *, ours: bool, quick: bool) -> dict[str, float]:
         cpu = many.cpu()
         time.sleep(5)
         found["idle with 1,000 builders, CPU %"] = (many.cpu() - cpu) / 5 * 100
+        if ours:
+            many.stop()
+            store = Store.open(many.database)
+            fill(store, [builder.name for builder in builders.present(store)], PENDING)
+            store.close()
+            many.start()
+            found["start with 100,000 requests, s"] = many.started_in
     finally:
         many.stop()
     return found
+
+
+def print_queue_costs(where: Path) -> None:
+    """What it costs to give a slave that has become free its next build."""
+    heading = f"{'a free slave gets its next build':44}{'CPU ms':>9}{'statements':>12}{'SQL steps':>11}{'requests':>10}"
+    print(f"\n{heading}")
+    for count, pending, merging in ((1000, 1000, False), (1000, PENDING, False), (1000, PENDING, True)):
+        cost = pass_cost(where / f"{pending}-{merging}", builders=count, pending=pending, merging=merging)
+        name = f"{pending:,} requests, {count:,} builders{', merging' if merging else ''}"
+        print(f"{name:44}{cost.cpu_ms:9.1f}{cost.statements:12}{cost.steps:10.0f}k{cost.requests:10}")
 
 
 def main() -> None:
@@ -94,6 +114,7 @@ def main() -> None:
             other = peer.get(name)
             ratio = f"{other / value:8.1f}x" if other is not None and value > 0 else ""
             print(f"{name:34}{value:12.2f}{'' if other is None else format(other, '.2f'):>12}{ratio:>9}")
+        print_queue_costs(where / "queue")
         print(f"\n{'page, with 20,000 builds':44}{'statements':>11}{'bytes':>9}{'gzip':>8}{'CPU ms':>8}")
         for cost in page_costs(where / "history", builds=2000 if options.quick else 20_000):
             print(f"{cost.url:44}{cost.statements:11}{cost.size:9}{cost.compressed:8}{cost.cpu_ms:8.1f}")

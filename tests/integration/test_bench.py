@@ -15,15 +15,15 @@ def test_no_page_asks_or_sends_too_much(tmp_path: Path) -> None:
 
 
 def test_the_benchmark_s_work_is_done(tmp_path: Path) -> None:
-    from tests.bench.__main__ import builds, latency, output
+    from tests.bench.__main__ import build_cost, latency, output
 
     contender = Contender(tmp_path / "work", ours=True, slaves=2, builders=3, lines=50_000)
     contender.make()
     try:
         contender.start()
         contender.start_slaves()
-        builds(contender, "one", 2)
-        builds(contender, "five", 1)
+        build_cost(contender, "one", 2)
+        build_cost(contender, "five", 1)
         assert contender.finished_builds() == 9
         assert latency(contender, 1) > 0
         _, growth = output(contender)

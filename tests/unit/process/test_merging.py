@@ -220,3 +220,5 @@ class TestMerging(RigCase):
         built = await self.rig.built(one)
         stamps = sourcestamps.of_build(self.rig.store, built.row.id)
         self.assertEqual([(stamp.codebase, stamp.revision) for stamp in stamps], [("app", "a1"), ("lib", "l2")])
+        again = self.rig.control.rebuild(built.row.id, "ada", "")
+        self.assertEqual(sourcestamps.of_buildset(self.rig.store, again), stamps)
