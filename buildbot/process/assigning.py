@@ -227,7 +227,8 @@ class _Pass:
                 raise
             except Exception as wrong:
                 self._log.failure("a function of builder {builder} failed; it builds nothing", builder=builder.name)
-                self._refuse(builder, f"a function of its configuration failed: {type(wrong).__name__}: {wrong}", None)
+                what = type(wrong).__name__  # its text may hold anything
+                self._refuse(builder, f"a function of its configuration failed ({what}; the log says more)", None)
                 return None
             if request is None or slave is not None:
                 return None if request is None or slave is None else (request.row, slave)

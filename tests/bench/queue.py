@@ -8,8 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from twisted.internet.task import Clock
-
 from buildbot.config.builder import BuilderConfig
 from buildbot.config.slave import BuildSlave
 from buildbot.model import BuilderID, NewChange, Result
@@ -46,6 +44,13 @@ class _OnlyNoted(RunningBuilds):
         self.by_id[build.id] = build
 
 
+class _Services(SimpleNamespace):
+    """Builds that never do anything need nothing of what they are given."""
+
+    def __getattr__(self, name: str) -> Any:
+        return None
+
+
 class PassCost(NamedTuple):
     """Of one pass that starts one build: CPU milliseconds, statements, thousands of SQLite's own instructions, and how
     many requests the build took. ends_ms: CPU of storing its end."""
@@ -73,9 +78,8 @@ class Queue:
             other={"mergeRequests": merging},
         )
         self.running = _OnlyNoted()
-        services: Any = SimpleNamespace(
-            store=self.store, log_files=None, clock=Clock(), now=lambda: NOW, log_encoding="utf-8"
-        )
+        services: Any = _Services()
+        services.store, services.now = self.store, lambda: NOW
         self.assigning = Assigning(
             running=self.running,
             services=lambda: services,
