@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from buildslave import __version__, facts
+from buildslave.arguments import is_int
 from buildslave.background import in_background
 from buildslave.commands import versions
 from buildslave.commands.base import Site
@@ -26,6 +27,7 @@ from buildslave.mind import Mind
 from buildslave.registry import ORPHAN_GRACE_SECONDS, Commands
 from buildslave.session import Session
 from buildslave.shutdown import ALLOW_FILE, ALLOW_SIGNAL, Shutdown
+from buildslave.spooldir import SPOOL_BYTES, SpoolDirectory
 
 DIALECT = 1
 
@@ -47,6 +49,8 @@ class BuildSlave(MultiService):
     - `delete_leftover_dirs`: remove directories of builders that the master no longer names; default no.
     - `connection_string`: a Twisted client endpoint, instead of host and port.
     - `orphan_grace_seconds`: how long commands go on without any master, default 3600.
+    - `spool_size`: how many bytes of output may lie on disk, all commands together, while no master takes it; default 1
+      GiB. When that is full the commands wait.
 
     `usePTY`, `name`, `keepaliveTimeout`, `unicode_encoding` and `protocol` are accepted for tac files of other eras.
     Raises ValueError if an argument makes no sense.
@@ -79,6 +83,7 @@ class BuildSlave(MultiService):
         connection_string: str | None = None,
         proxy_connection_string: str | None = None,
         orphan_grace_seconds: float = ORPHAN_GRACE_SECONDS,
+        spool_size: int = SPOOL_BYTES,
         reactor: Any = None,
         endpoint: IStreamClientEndpoint | None = None,
         stop_process: Callable[[], None] | None = None,
@@ -90,6 +95,10 @@ class BuildSlave(MultiService):
             raise ValueError("proxy_connection_string is not known to this slave")
         if allow_shutdown not in (None, ALLOW_SIGNAL, ALLOW_FILE):
             raise ValueError(f"allow_shutdown must be 'signal', 'file' or None, not {allow_shutdown!r}")
+        if not is_int(spool_size) or spool_size < 0:
+            raise ValueError(f"spool_size must be a number of bytes, not {spool_size!r}")
+        if not orphan_grace_seconds > 0:
+            raise ValueError(f"orphan_grace_seconds must be more than 0, not {orphan_grace_seconds!r}")
         self.slavename = slavename or name or ""
         if not self.slavename or passwd is None:
             raise ValueError("a buildslave needs a slavename and a passwd")
@@ -100,6 +109,7 @@ class BuildSlave(MultiService):
         self._delete_leftovers = delete_leftover_dirs
         self._environ = dict(os.environ)
         self._incarnation = os.urandom(16).hex()
+        self.spool = SpoolDirectory(self.basedir, spool_size)
         self.commands = Commands(
             Site(
                 basedir=self.basedir,
@@ -108,6 +118,7 @@ class BuildSlave(MultiService):
                 use_pty=bool(usepty or usePTY),
                 umask=umask,
             ),
+            self.spool,
             orphan_grace_seconds=orphan_grace_seconds,
         )
         self._connection = Connection(
@@ -137,6 +148,8 @@ class BuildSlave(MultiService):
         self.basedir.mkdir(parents=True, exist_ok=True)
         if self._umask is not None:
             os.umask(self._umask)
+        self.spool.open()
+        self.commands.restore()
         super().startService()
         self._log.info("buildslave {version} {name!r} in {basedir}", version=__version__, name=self.slavename,
                        basedir=str(self.basedir))  # fmt: skip
@@ -147,8 +160,9 @@ class BuildSlave(MultiService):
         self._shutdown.stop()
         if self._retiring.running:
             self._retiring.stop()
-        await self.commands.stop()
         await maybeDeferred(self._connection.stopService)
+        await self.commands.stop()
+        self.spool.close()
         await maybeDeferred(super().stopService)
 
     def stopService(self) -> Deferred[None]:

@@ -1,7 +1,8 @@
 """One command that the slave holds: it runs, or has run and its outcome is not yet acknowledged.
 
 The command belongs to the slave, not to the connection. States, as docs/slave-protocol.md draws them: *running* until
-the command's `run` ends; *finished* until the master answered True to `finished`; then it is forgotten.
+the command's `run` ends; *finished* until the master answered True to `finished`; then it is forgotten. What no master
+takes goes to disk; what is finished and not taken outlives even the slave's process.
 """
 
 from collections.abc import Callable
@@ -17,10 +18,13 @@ from buildslave.background import in_background
 from buildslave.commands.base import Command, Outcome, Reason
 from buildslave.session import Session, lost_with_connection
 from buildslave.spool import Spool
+from buildslave.spooldir import CommandFiles, Kept
 from buildslave.window import Source, Window
 
 PAUSE_BYTES = 1024 * 1024
 RESUME_BYTES = 512 * 1024
+FULL_SECONDS = 1.0
+"""So often it is tried whether the disk has room again."""
 FIRST_REPEAT_SECONDS = 1.0
 LAST_REPEAT_SECONDS = 60.0
 
@@ -39,26 +43,44 @@ class HeldCommand:
     _log = Logger()
 
     def __init__(
-        self, command_id: str, *, start: int, clock: IReactorTime, forget: Callable[["HeldCommand"], None]
+        self,
+        command_id: str,
+        *,
+        spool: Spool,
+        files: CommandFiles,
+        clock: IReactorTime,
+        forget: Callable[["HeldCommand"], None],
     ) -> None:
-        """`start` is the position of the first byte; `forget` is called when the master has everything."""
+        """`spool` is empty; `forget` is called when the master has everything."""
         self.command_id = command_id
         self.paused = False
         self._clock = clock
         self._forget = forget
-        self._spool = Spool(start)
+        self._spool = spool
+        self._files = files
         self._window = Window(clock=clock, source=self._spool, acknowledged=self._progressed, lost=self._lost_output)
         self._upload: Window | None = None
         self._command: Command | None = None
         self._outcome: dict[str, Any] | None = None
         self._session: Session | None = None
         self._attached: list[Deferred[None]] = []
+        self._full: IDelayedCall | None = None
         self._telling: Session | None = None
         self._repeat: IDelayedCall | None = None
         self._repeat_seconds = FIRST_REPEAT_SECONDS
         self._dropped = False
         self.ended: Deferred[None] = Deferred()
         """Fires when the command itself has ended, whether or not the master knows."""
+
+    @classmethod
+    def restored(
+        cls, kept: Kept, *, clock: IReactorTime, forget: Callable[["HeldCommand"], None]
+    ) -> "HeldCommand":
+        """A command that ended in an earlier process of the slave."""
+        made = cls(kept.command_id, spool=kept.spool, files=kept.files, clock=clock, forget=forget)
+        made._outcome = kept.outcome
+        made.ended.callback(None)
+        return made
 
     @property
     def state(self) -> State:
@@ -91,6 +113,8 @@ class HeldCommand:
         self._spool.close()
         self._window.pump()
         self._progressed()
+        if self._session is None:
+            self._keep()
         self.ended.callback(None)
 
     def interrupt(self, why: str) -> None:
@@ -100,7 +124,8 @@ class HeldCommand:
     def drop(self) -> None:
         """The master does not want it: kill it and keep nothing."""
         self._dropped = True
-        self.detach()
+        self._disconnect()
+        self._remove()
         waiting, self._attached = self._attached, []
         for each in waiting:
             each.callback(None)
@@ -116,10 +141,32 @@ class HeldCommand:
             return
         self._spool.write(stream, data)
         self._window.pump()
-        if not self.paused and self._spool.cost_from(self._window.sent) > PAUSE_BYTES:
-            self.paused = True
-            if self._command is not None:
+        self._regulate()
+
+    def _regulate(self) -> None:
+        """Let the command wait while there is no room for its output, in memory or on disk, and go on later."""
+        self._cancel_full()
+        if self._dropped or self._outcome is not None:
+            return
+        if self._session is None or self._spool.on_disk:
+            crowded = not self._spool.relieve()
+            if crowded:
+                self._full = self._clock.callLater(FULL_SECONDS, self._regulate)
+        else:
+            crowded = self._spool.cost_from(self._window.sent) > (RESUME_BYTES if self.paused else PAUSE_BYTES)
+        if crowded is self.paused:
+            return
+        self.paused = crowded
+        if self._command is not None:
+            if crowded:
                 self._command.pause()
+            else:
+                self._command.resume()
+
+    def _cancel_full(self) -> None:
+        if self._full is not None and self._full.active():
+            self._full.cancel()
+        self._full = None
 
     def header(self, text: str) -> None:
         self.write("header", text.encode("utf-8", "backslashreplace"))
@@ -151,11 +198,19 @@ class HeldCommand:
             if window.drained and not sent.called:
                 sent.callback(None)
 
-        def lost(held: int) -> None:
-            sent.errback(OSError(f"the master asks again for byte {held}, which is gone"))
+        def lost(held: int, why: str) -> None:
+            if not sent.called:
+                sent.errback(OSError(why))
+
+        def over(result: Any) -> Any:
+            """Sent, failed or cancelled: the source may be closed now."""
+            window.detach()
+            self._upload = None
+            return result
 
         window = Window(clock=self._clock, source=source, acknowledged=progressed, lost=lost)
         self._upload = window
+        _ = sent.addBoth(over)
         if self._session is not None:
             window.attach(self._sender("write"), source.base)
         progressed()
@@ -165,6 +220,9 @@ class HeldCommand:
 
     def attach(self, session: Session, held: int) -> State:
         """Go on over `session`, from `held` on. UNKNOWN if bytes that the master lacks are no longer here."""
+        if session is self._session and held < self._spool.base:
+            # Said before it had the answers to what it has acknowledged since, over the same connection.
+            return self.state
         if not self._spool.base <= held <= self._spool.end:
             self._log.error(
                 "command {id}: the master holds {held} bytes, here are {base} to {end}; giving the command up",
@@ -177,8 +235,9 @@ class HeldCommand:
     def _go_on(self, session: Session, held: int) -> None:
         if self._dropped:
             return
-        self.detach()
+        self._disconnect()
         self._session = session
+        self._repeat_seconds = FIRST_REPEAT_SECONDS
         self._window.attach(self._sender("output"), max(held, self._spool.base))
         if self._upload is not None:
             self._upload.attach(self._sender("write"), self._upload.acknowledged)
@@ -188,7 +247,12 @@ class HeldCommand:
         self._progressed()
 
     def detach(self) -> None:
-        """The connection is gone. What it did not acknowledge is kept."""
+        """No master takes anything now. What is not acknowledged is kept, on disk from now on."""
+        self._disconnect()
+        self._regulate()
+        self._keep()
+
+    def _disconnect(self) -> None:
         self._session = None
         self._telling = None
         self._window.detach()
@@ -205,28 +269,19 @@ class HeldCommand:
 
     def _progressed(self) -> None:
         """The master holds more than before, or the command has ended."""
-        if self.paused and self._spool.cost_from(self._window.sent) < RESUME_BYTES:
-            self.paused = False
-            if self._command is not None:
-                self._command.resume()
+        self._regulate()
         if self._window.drained:
             self._tell_finished()
 
-    def _lost_output(self, held: int) -> None:
-        """The master lost bytes that it had acknowledged. The log cannot be made whole: say so, and end."""
-        self._log.error(
-            "command {id}: the master fell back to byte {held}, which is no longer here", id=self.command_id, held=held
-        )
+    def _lost_output(self, held: int, why: str) -> None:
+        """The log cannot be made whole any more: say so, and end."""
+        self._log.error("command {id}: output is lost: {why}", id=self.command_id, why=why)
         session = self._session
-        self._window.detach()
-        if self._outcome is None and self._command is not None:
-            self._command.kill()
-        error = f"output is lost: the master holds {held} bytes and the slave none before {self._spool.base}"
-        outcome = Outcome(rc=-1, error=error).to_wire(0.0)
         if session is not None:
+            outcome = Outcome(rc=-1, error=f"output is lost: {why}").to_wire(0.0)
             _ = session.call("finished", self.command_id, held, outcome).addErrback(lambda _: None)
-        self._dropped = True
         self._forget(self)
+        self.drop()
 
     # -- the end
 
@@ -238,11 +293,30 @@ class HeldCommand:
         told = session.call("finished", self.command_id, self._spool.end, self._outcome)
         _ = told.addCallbacks(self._told, self._not_told, callbackArgs=(session,), errbackArgs=(session,))
 
+    def _keep(self) -> None:
+        """The command has ended and no master takes that: it must outlive this process."""
+        if self._outcome is None or self._dropped:
+            return
+        try:
+            self._files.keep(self._outcome, self._spool)
+        except (OSError, ValueError) as error:
+            self._log.error(
+                "the end of command {id} cannot be stored ({why}): it is lost if this process ends before a master"
+                " takes it", id=self.command_id, why=str(error),
+            )  # fmt: skip
+
+    def _remove(self) -> None:
+        """Output and outcome are not needed any more."""
+        self._cancel_full()
+        self._files.forget()
+        self._spool.discard()
+
     def _told(self, durable: object, session: Session) -> None:
         if session is not self._session:
             return
         if durable is True:
-            self.detach()
+            self._disconnect()
+            self._remove()
             self._forget(self)
         else:
             self._tell_again()

@@ -118,6 +118,32 @@ def reap(pid: int, handler: ReapHandler) -> int | None:
     return status
 
 
+def lock_file(descriptor: int) -> bool:
+    """Take the lock on an open file, which the system releases however the process ends; False if somebody holds it.
+
+    Where there are no such locks nobody holds any.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def unlock_file(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 def signal_group(leader: int, number: int) -> bool:
     """Send a signal to every process of the group; False if there is none left."""
     try:

@@ -1,4 +1,4 @@
-"""All commands that the slave holds. They outlive connections; a new process of the slave holds none.
+"""All commands that the slave holds. They outlive connections; those that have ended outlive the slave's process, too.
 
 The rules of docs/slave-protocol.md, "Commands": the master names on each connection what it wants to go on; what it
 does not name is killed and forgotten; what nobody asks for during the grace time is killed, its outcome kept.
@@ -20,6 +20,8 @@ from buildslave.errors import BadArguments
 from buildslave.held import HeldCommand, State
 from buildslave.paths import builder_directory
 from buildslave.session import Session
+from buildslave.spool import Spool
+from buildslave.spooldir import SpoolDirectory
 
 ORPHAN_GRACE_SECONDS = 3600.0
 KILL_WAIT_SECONDS = 10.0
@@ -33,8 +35,12 @@ class Commands:
 
     _log = Logger()
 
-    def __init__(self, site: Site, *, orphan_grace_seconds: float = ORPHAN_GRACE_SECONDS) -> None:
+    def __init__(
+        self, site: Site, spool: SpoolDirectory, *, orphan_grace_seconds: float = ORPHAN_GRACE_SECONDS
+    ) -> None:
+        """`spool` need not be open before `restore`."""
         self._site = site
+        self._spool = spool
         self._grace_seconds = orphan_grace_seconds
         self._held: dict[str, HeldCommand] = {}
         self._dropping: set[HeldCommand] = set()
@@ -52,6 +58,12 @@ class Commands:
         """True when nothing is held: all is done and the master knows it."""
         return not self._held
 
+    def restore(self) -> None:
+        """Hold again what ended in an earlier process of this slave and was not acknowledged."""
+        for kept in self._spool.kept():
+            self._log.info("command {id} has ended before: its end is still to be told", id=kept.command_id)
+            self._held[kept.command_id] = HeldCommand.restored(kept, clock=self._site.reactor, forget=self._forget)
+
     def attach(self, session: Session, wanted: Mapping[str, Any]) -> dict[str, str]:
         """Keep the commands in `wanted`, and drop the others. Each goes on over `session` from the position that the
         master holds; where that is None, nothing is sent until `resume`."""
@@ -64,7 +76,7 @@ class Commands:
             self.disown(command_id)
         return {command_id: self._attach_one(session, command_id, held).value for command_id, held in wanted.items()}
 
-    def resume(self, session: Session, command_id: str, position: int) -> str:
+    def resume(self, session: Session, command_id: object, position: object) -> str:
         """Go on with one command over `session`, from the position that the master holds."""
         if not isinstance(command_id, str) or not is_int(position):
             raise BadArguments(f"resume: {command_id!r}: {position!r} is not an id and a position")
@@ -76,6 +88,7 @@ class Commands:
         if held is None:
             return State.UNKNOWN
         if position is None:
+            held.detach()
             return held.state
         state = held.attach(session, position)
         if state is State.UNKNOWN:
@@ -118,7 +131,10 @@ class Commands:
     def _start(
         self, session: Session, command_id: str, start: int, name: str, builddir: Path, given: dict[str, Any]
     ) -> None:
-        held = HeldCommand(command_id, start=start, clock=self._site.reactor, forget=self._forget)
+        files = self._spool.of(command_id)
+        held = HeldCommand(
+            command_id, spool=Spool(start, files), files=files, clock=self._site.reactor, forget=self._forget
+        )
         command = make(Order(name=name, builddir=builddir, args=Arguments(name, given)), self._site, held)
         self._held[command_id] = held
         held.attach(session, start)
@@ -133,21 +149,21 @@ class Commands:
 
     def disown(self, command_id: str) -> None:
         """Kill a command with its processes and forget it, output and outcome too."""
-        held = self._held.pop(command_id, None)
-        if held is None:
-            return
-        self._over.append(command_id)
-        if held.state is State.RUNNING:
-            self._dropping.add(held)
-            _ = held.ended.addCallback(lambda _: self._dropping.discard(held))
-        held.drop()
+        held = self._held.get(command_id)
+        if held is not None:
+            self._forget(held)
+            held.drop()
 
     async def stop(self) -> None:
-        """The slave ends: no command may outlive it. Waits a little for the processes to be gone."""
+        """The slave ends: no command may outlive it, but the ends that are not acknowledged do. Waits a little for the
+        processes to be gone."""
         self._stopping = True
         self._cancel_orphan_timer()
-        for command_id in self.ids:
-            self.disown(command_id)
+        for command_id, held in list(self._held.items()):
+            if held.state is State.RUNNING:
+                self.disown(command_id)
+            else:
+                held.detach()
         if self._dropping:
             gone = DeferredList([held.ended for held in self._dropping])
             _ = gone.addTimeout(KILL_WAIT_SECONDS, self._site.reactor, onTimeoutCancel=lambda *_: None)
@@ -174,5 +190,9 @@ class Commands:
                 held.interrupt(f"no master asked for it during {self._grace_seconds:.0f} s")
 
     def _forget(self, held: HeldCommand) -> None:
-        if self._held.pop(held.command_id, None) is not None:
-            self._over.append(held.command_id)
+        if self._held.pop(held.command_id, None) is None:
+            return
+        self._over.append(held.command_id)
+        if held.state is State.RUNNING:
+            self._dropping.add(held)
+            _ = held.ended.addCallback(lambda _: self._dropping.discard(held))

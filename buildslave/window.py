@@ -14,8 +14,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from buildslave.arguments import is_int
+from buildslave.blocks import CHUNK
 from buildslave.session import lost_with_connection
-from buildslave.spool import CHUNK
 
 CALLS_IN_FLIGHT = 8
 LINGER_SECONDS = 0.05
@@ -33,7 +33,8 @@ class Source(Protocol):
     complete: bool
     """True when nothing will be added at the end."""
 
-    def take(self, position: int, limit: int) -> tuple[Any, int]: ...
+    def take(self, position: int, limit: int) -> tuple[Any, int]:
+        """At most `limit` bytes from `position` on, at least one, and how many they are. Raises OSError."""
 
     def acknowledge(self, position: int) -> None: ...
 
@@ -52,9 +53,9 @@ class Window:
         clock: IReactorTime,
         source: Source,
         acknowledged: Callable[[], None],
-        lost: Callable[[int], None],
+        lost: Callable[[int, str], None],
     ) -> None:
-        """`acknowledged()` is called after each step forward; `lost(held)` if the master asks for what is gone."""
+        """`acknowledged()` is called after each step forward; `lost(held, why)` if what comes after `held` is gone."""
         self._clock = clock
         self._source = source
         self._tell = acknowledged
@@ -121,7 +122,12 @@ class Window:
 
     def _send_one(self, send: Send) -> None:
         start = self._sent
-        payload, length = self._source.take(start, CHUNK)
+        try:
+            payload, length = self._source.take(start, CHUNK)
+        except OSError as error:
+            self.detach()
+            self._lost(self._acknowledged, f"what comes after byte {self._acknowledged} cannot be read: {error}")
+            return
         self._sent += length
         self._in_flight += 1
         asked = (self._connection, self._epoch, start + length)
@@ -135,7 +141,8 @@ class Window:
             self._log.error("the master answered {held!r}, which is no position; asking again", held=held)
             self._go_back(epoch)
         elif held < self._source.base:
-            self._lost(held)
+            self.detach()
+            self._lost(held, f"the master holds {held} bytes and the slave none before {self._source.base}")
             return
         else:
             self._advance(held)

@@ -6,9 +6,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from buildslave.blocks import CHUNK
 from buildslave.commands.base import Channel, Command, Order, Outcome, Reason, Site
 from buildslave.paths import confined_target
-from buildslave.spool import CHUNK
 from buildslave.window import CALLS_IN_FLIGHT
 
 

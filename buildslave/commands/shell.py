@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 
 from buildslave import platform
 from buildslave.commands.base import Channel, Command, Order, Outcome, Reason, Site
@@ -195,6 +195,7 @@ class ShellCommand(Command):
                     self._resumed = Deferred()
                     await self._resumed
                 more = followed.poll()
+                await deferLater(self.site.reactor, 0)
 
     def _stop_following(self, files: list[FollowedFile]) -> None:
         for followed in files:

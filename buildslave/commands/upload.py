@@ -6,9 +6,9 @@ from pathlib import Path
 from twisted.internet.defer import CancelledError, Deferred
 
 from buildslave.arguments import Arguments
+from buildslave.blocks import CHUNK
 from buildslave.commands.base import Channel, Command, Order, Outcome, Reason, Site
 from buildslave.paths import confined_target
-from buildslave.spool import CHUNK
 
 
 class FileSource:

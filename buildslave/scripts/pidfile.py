@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from buildslave.platform import lock_file, unlock_file
+
 PID_FILE = "twistd.pid"
 LOOKS = 10
 LOOK_SECONDS = 0.02
@@ -85,40 +87,19 @@ class PidFile:
 
 def _holder(descriptor: int) -> int | None:
     number = _number(descriptor)
-    if not _lock(descriptor):
+    if not lock_file(descriptor):
         return number
-    _unlock(descriptor)
+    unlock_file(descriptor)
     return number if number is not None and _looks_like_a_slave(number) else None
 
 
-def _lock(descriptor: int) -> bool:
-    """Take the lock; False if somebody holds it. Where there are no such locks nobody holds any."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def _lock_patiently(descriptor: int) -> bool:
-    """As `_lock`; somebody who only looks who runs here holds the lock for a moment."""
+    """As `lock_file`; somebody who only looks who runs here holds the lock for a moment."""
     for _ in range(LOOKS):
-        if _lock(descriptor):
+        if lock_file(descriptor):
             return True
         time.sleep(LOOK_SECONDS)
     return False
-
-
-def _unlock(descriptor: int) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        return
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def _number(descriptor: int) -> int | None:

@@ -1,5 +1,7 @@
 """Output by position, and the window that sends it: rules without a wire."""
 
+import errno
+import itertools
 import random
 from typing import Any
 
@@ -11,10 +13,23 @@ from twisted.python.failure import Failure
 from twisted.spread.pb import PBConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildslave.spool import CHUNK, Spool
+from buildslave import segment as segment_module
+from buildslave import spool as spool_module
+from buildslave.blocks import CHUNK
+from buildslave.spool import MEMORY_BYTES, Spool
+from buildslave.spooldir import LOCK, SpoolDirectory
 from buildslave.window import CALLS_IN_FLIGHT, LINGER_SECONDS, Window
 
+from .cases import temporary_directory
+
 WRITES = st.lists(st.tuples(st.sampled_from(["stdout", "stderr", "log:x"]), st.binary(max_size=40)), max_size=30)
+
+
+STEPS = st.one_of(
+    st.tuples(st.sampled_from(["stdout", "stderr", "log:x"]), st.binary(min_size=1, max_size=400)),
+    st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(min_size=1, max_size=1)),
+    st.sampled_from(["relieve", "relieve", "relieve", "acknowledge", "take", "take", "persist"]),
+)
 
 
 def flat(pieces: list[Any]) -> list[tuple[str, int]]:
@@ -23,12 +38,32 @@ def flat(pieces: list[Any]) -> list[tuple[str, int]]:
 
 
 class SpoolKeeps(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.directory = SpoolDirectory(temporary_directory(self))
+        self.directory.open()
+        self.addCleanup(self.directory.close)
+        self.names = itertools.count()
+
+    def spool(self, start: int = 0) -> Spool:
+        return Spool(start, self.directory.of(str(next(self.names))))
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.directory.path.iterdir() if path.name != LOCK)
+
+    def small(self) -> None:
+        """Everything happens with few bytes."""
+        for module, name, value in (
+            (spool_module, "MEMORY_BYTES", 700), (spool_module, "CHUNK", 300), (spool_module, "SEGMENT_BYTES", 500),
+            (segment_module, "REGION_BYTES", 100),
+        ):  # fmt: skip
+            self.patch(module, name, value)
+
     @settings(max_examples=200, deadline=None)
     @given(WRITES, st.integers(0, 1000), st.integers(1, 100), st.randoms(use_true_random=False))
     def test_any_part_is_what_was_written(
         self, writes: list[Any], start: int, limit: int, chance: random.Random
     ) -> None:
-        spool = Spool(start)
+        spool = self.spool(start)
         for stream, data in writes:
             spool.write(stream, data)
         written = flat(writes)
@@ -40,18 +75,140 @@ class SpoolKeeps(SynchronousTestCase):
         self.assertEqual(length, min(limit, spool.end - position))
         self.assertEqual(flat(pieces), written[position - start : position - start + length])
 
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(STEPS, max_size=60), st.integers(0, 1000), st.integers(0, 2**32))
+    def test_in_memory_and_on_disk_it_is_the_same(self, steps: list[Any], start: int, seed: int) -> None:
+        self.small()
+        chance, spool, written = random.Random(seed), self.spool(start), list[tuple[str, int]]()
+        for step in steps:
+            match step:
+                case "relieve":
+                    self.assertTrue(spool.relieve())
+                case "acknowledge":
+                    spool.acknowledge(chance.randint(spool.base, spool.end))
+                case "persist":
+                    spool.persist()
+                case "take":
+                    position = chance.randint(spool.base, spool.end)
+                    pieces, length = spool.take(position, chance.randint(1, 500))
+                    self.assertEqual(length > 0, position < spool.end)
+                    self.assertEqual(flat(pieces), written[position - start : position - start + length])
+                case (stream, data):
+                    spool.write(stream, data)
+                    written += flat([(stream, data)])
+        self.assertEqual(self.all_of(spool, 100), written[spool.base - start :])
+        spool.discard()
+        self.assertEqual((self.files(), self.directory.used_bytes), ([], 0))
+
+    def all_of(self, spool: Spool, limit: int) -> list[tuple[str, int]]:
+        """All that is there, as a window takes it."""
+        found, position = list[tuple[str, int]](), spool.base
+        while position < spool.end:
+            pieces, length = spool.take(position, limit)
+            position += length
+            found += flat(pieces)
+        return found
+
     def test_acknowledged_bytes_are_forgotten(self) -> None:
-        spool = Spool(0)
+        spool = self.spool()
         for _ in range(100):
             spool.write("stdout", bytes(CHUNK))
         spool.acknowledge(spool.end)
-        self.assertEqual(spool.cost_from(spool.end), 0)
+        self.assertEqual(spool.cost_from(0), 0)
 
     def test_many_tiny_blocks_cost_more_than_their_bytes(self) -> None:
-        spool = Spool(0)
+        spool = self.spool()
         for index in range(1000):
             spool.write("stdout" if index % 2 else "stderr", b"x")
         self.assertGreater(spool.cost_from(0), 50_000)
+
+    def test_the_first_mebibyte_stays_in_memory(self) -> None:
+        spool = self.spool()
+        for _ in range(MEMORY_BYTES // CHUNK):
+            spool.write("stdout", bytes(CHUNK - 1000))
+            spool.relieve()
+        self.assertEqual(self.files(), [])
+        for _ in range(100):
+            spool.write("stdout", bytes(CHUNK))
+            spool.relieve()
+            self.assertLess(spool.cost_from(0), MEMORY_BYTES + 2 * CHUNK)
+        self.assertEqual(len(self.files()), 1)
+        self.assertEqual((self.directory.path / self.files()[0]).stat().st_mode & 0o777, 0o600)
+
+    def test_files_are_removed_as_they_are_acknowledged(self) -> None:
+        self.small()
+        spool = self.spool()
+        for _ in range(50):
+            spool.write("stdout", bytes(300))
+            spool.relieve()
+        self.assertGreater(len(self.files()), 10)
+        for position in range(0, spool.end, 100):
+            spool.acknowledge(position)
+            self.assertLess(self.directory.used_bytes, spool.end - position + 2000)
+        spool.acknowledge(spool.end)
+        self.assertEqual((self.files(), spool.on_disk, self.directory.used_bytes), ([], False, 0))
+
+    def test_a_full_spool_takes_no_more_and_loses_nothing(self) -> None:
+        self.directory = SpoolDirectory(temporary_directory(self), most_bytes=1000)
+        self.directory.open()
+        self.addCleanup(self.directory.close)
+        self.small()
+        spool, took = self.spool(), []
+        for number in range(20):
+            spool.write("stdout", bytes([number]) * 100)
+            took.append(spool.relieve())
+        self.assertIn(True, took)
+        self.assertFalse(took[-1])
+        self.assertLessEqual(self.directory.used_bytes, 1000)
+        self.assertEqual(self.all_of(spool, 50), flat([("stdout", bytes([number]) * 100) for number in range(20)]))
+        spool.acknowledge(1200)
+        self.assertTrue(spool.relieve())
+        spool.persist()
+        self.assertEqual(spool.cost_from(0), 0)
+
+    def test_a_disk_that_fails_changes_nothing(self) -> None:
+        self.small()
+        spool = self.spool()
+        for _ in range(10):
+            spool.write("stdout", b"a" * 100)
+            spool.relieve()
+        (segment,) = spool.segments
+        before, segment._writer = segment._writer, FullDisk()  # type: ignore[assignment]
+        spool.write("stdout", b"b" * 1000)
+        self.assertFalse(spool.relieve())
+        segment._writer = before
+        self.assertTrue(spool.relieve())
+        self.assertEqual(self.all_of(spool, 64), flat([("stdout", b"a" * 1000 + b"b" * 1000)]))
+
+    def test_damage_is_an_error_and_no_output(self) -> None:
+        spool = self.spool()
+        spool.write("stdout", b"hello" * 100)
+        spool.persist()
+        (segment,) = spool.segments
+        sound = segment.path.read_bytes()
+        for damaged in (sound[:-1], sound[:10], b"", sound.replace(b"hello", b"jello", 1)):
+            segment.path.write_bytes(damaged)
+            segment._region = None
+            self.assertRaises(OSError, spool.take, 0, 100)
+        segment.path.write_bytes(sound)
+        self.assertEqual(spool.take(0, 5)[0], [["stdout", b"hello"]])
+
+
+class FullDisk:
+    """A file of which the first bytes still find room."""
+
+    def write(self, data: memoryview) -> int:
+        if len(data) > 500:
+            return 500
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def truncate(self, size: int) -> None: ...
+
+    def seek(self, size: int) -> None: ...
+
+
+def no_take(position: int, limit: int) -> Any:
+    raise OSError("bad sector")
 
 
 class Master:
@@ -73,14 +230,17 @@ class Master:
 class WindowSends(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.spool = Spool(0)
+        self.spool = Spool(0, SpoolDirectory(temporary_directory(self)).of("1"))
         self.steps = 0
-        self.lost: list[int] = []
-        self.window = Window(clock=self.clock, source=self.spool, acknowledged=self.step, lost=self.lost.append)
+        self.lost: list[tuple[int, str]] = []
+        self.window = Window(clock=self.clock, source=self.spool, acknowledged=self.step, lost=self.lose)
         self.master = Master()
 
     def step(self) -> None:
         self.steps += 1
+
+    def lose(self, held: int, why: str) -> None:
+        self.lost.append((held, why))
 
     def write(self, size: int) -> None:
         self.spool.write("stdout", bytes(size))
@@ -179,7 +339,16 @@ class WindowSends(SynchronousTestCase):
         self.write(2 * CHUNK)
         self.master.calls[0][2].callback(CHUNK)
         self.master.calls[1][2].callback(5)
-        self.assertEqual(self.lost, [5])
+        self.assertEqual([held for held, _ in self.lost], [5])
+
+    def test_what_cannot_be_read_is_reported(self) -> None:
+        self.attach()
+        self.write(CHUNK)
+        self.master.calls[0][2].callback(CHUNK)
+        self.spool.take = no_take  # type: ignore[method-assign]
+        self.write(CHUNK)
+        self.assertEqual([held for held, _ in self.lost], [CHUNK])
+        self.assertIn("bad sector", self.lost[0][1])
 
     def test_drained_only_when_complete_and_held(self) -> None:
         self.attach()
