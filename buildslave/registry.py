@@ -53,6 +53,11 @@ class Commands:
     def ids(self) -> list[str]:
         return sorted(self._held)
 
+    def state(self, command_id: str) -> State:
+        """What `attach` would say of it."""
+        held = self._held.get(command_id)
+        return State.UNKNOWN if held is None else held.state
+
     @property
     def idle(self) -> bool:
         """True when nothing is held: all is done and the master knows it."""

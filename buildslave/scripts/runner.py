@@ -7,15 +7,23 @@ from pathlib import Path
 
 from buildslave import __version__
 from buildslave.endpoints import split_host
+from buildslave.registry import ORPHAN_GRACE_SECONDS
 from buildslave.scripts import control
 from buildslave.scripts.create import Reporter, complain, create_slave, upgrade_slave
 from buildslave.scripts.outcome import CommandFailed, ExitCode
 from buildslave.scripts.tac import TacSettings
+from buildslave.spooldir import SPOOL_BYTES
 
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _seconds(text: str) -> int:
+    if _number(text) == 0:
+        raise argparse.ArgumentTypeError("must be at least 1")
     return int(text)
 
 
@@ -94,6 +102,14 @@ def _add_create(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add("--delete-leftover-dirs", action="store_true", help="remove directories of builders that are no more")
     add("--protocol", choices=("pb",), default="pb", help="pb is the only one")
     add("--connection-string", default=None, help="a Twisted client endpoint, used instead of HOST")
+    add(
+        "--spool-size", type=_number, default=SPOOL_BYTES, metavar="BYTES",
+        help=f"on disk for output that no master takes; then commands wait ({SPOOL_BYTES})",
+    )  # fmt: skip
+    add(
+        "--orphan-grace", type=_seconds, default=int(ORPHAN_GRACE_SECONDS), metavar="SECONDS",
+        help=f"how long commands go on without any master ({ORPHAN_GRACE_SECONDS:.0f})",
+    )  # fmt: skip
     add("basedir", metavar="BASEDIR", help="the directory to make")
     add("host", metavar="HOST[:PORT]", type=_host, help="the master; an IPv6 address as [ADDRESS]:PORT (port 9989)")
     add("name", metavar="NAME", type=_name, help="the slave's name, as in the master's configuration")
@@ -119,6 +135,8 @@ def _settings(given: argparse.Namespace) -> TacSettings:
         use_tls=given.use_tls,
         delete_leftover_dirs=given.delete_leftover_dirs,
         connection_string=given.connection_string,
+        spool_size=given.spool_size,
+        orphan_grace=given.orphan_grace,
         log_size=given.log_size,
         log_count=given.log_count,
         rotate_logs=not given.no_logrotate,

@@ -37,11 +37,14 @@ maxretries = {maxretries!r}  # stop after so many failed attempts in a row; None
 use_tls = {use_tls!r}  # TLS to the master, whose certificate must be valid
 delete_leftover_dirs = {delete_leftover_dirs!r}  # remove directories of builders that are no more
 connection_string = {connection_string!r}  # a Twisted client endpoint instead of host and port
+spool_size = {spool_size!r}  # bytes on disk for output that no master takes; when they are full, commands wait
+orphan_grace_seconds = {orphan_grace!r}  # without any master commands go on so long, and are then killed
 
 s = BuildSlave(
     buildmaster_host, port, slavename, passwd, basedir, keepalive, usepty,
     umask=umask, maxdelay=maxdelay, numcpus=numcpus, allow_shutdown=allow_shutdown, maxRetries=maxretries,
     useTls=use_tls, delete_leftover_dirs=delete_leftover_dirs, connection_string=connection_string,
+    spool_size=spool_size, orphan_grace_seconds=orphan_grace_seconds,
 )
 s.setServiceParent(application)
 """
@@ -89,6 +92,8 @@ class TacSettings:
     use_tls: bool
     delete_leftover_dirs: bool
     connection_string: str | None
+    spool_size: int
+    orphan_grace: int
     log_size: int
     log_count: int | None
     rotate_logs: bool

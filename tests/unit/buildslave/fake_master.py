@@ -1,5 +1,6 @@
 """A small master on a real loopback port that speaks the slave's dialect, checks it, and can be told to misbehave."""
 
+import hashlib
 from typing import Any
 
 from twisted.cred.checkers import InMemoryUsernamePasswordDatabaseDontUse
@@ -34,8 +35,28 @@ class Log:
                 self.held += len(fresh)
         return self.held
 
+    def fold(self) -> None:
+        """Remember from now on only a digest of what came, for more output than memory should hold."""
+        self.pieces = Digest()  # type: ignore[assignment]
+
     def text(self, stream: str) -> bytes:
         return b"".join(data for name, data in self.pieces if name == stream)
+
+
+class Digest:
+    """Takes pieces, and keeps for each stream how many bytes they were and their SHA-256."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] = {}
+        self._sums: dict[str, Any] = {}
+
+    def append(self, piece: tuple[str, bytes]) -> None:
+        stream, data = piece
+        self.sizes[stream] = self.sizes.get(stream, 0) + len(data)
+        self._sums.setdefault(stream, hashlib.sha256()).update(data)
+
+    def of(self, stream: str) -> str:
+        return str(self._sums[stream].hexdigest())
 
 
 class Avatar(pb.Avatar):

@@ -78,13 +78,14 @@ class Creating(ScriptCase):
     def test_every_option_is_a_variable(self) -> None:
         found = self.values(
             "-k", "60", "--usepty", "1", "--umask", "022", "-m", "30", "-s", "1000", "-l", "None", "-a", "file",
-            "--numcpus", "3", "--maxretries", "9", "--use-tls", "--delete-leftover-dirs", host="[::1]:77",
+            "--numcpus", "3", "--maxretries", "9", "--use-tls", "--delete-leftover-dirs",
+            "--spool-size", "5000", "--orphan-grace", "60", host="[::1]:77",
         )  # fmt: skip
         expected = {
             "basedir": str(self.basedir), "buildmaster_host": "::1", "port": 77, "slavename": "bot", "passwd": "secret",
             "keepalive": 60, "usepty": True, "umask": 0o22, "maxdelay": 30, "rotateLength": 1000,
             "maxRotatedFiles": None, "allow_shutdown": "file", "numcpus": 3, "maxretries": 9, "use_tls": True,
-            "delete_leftover_dirs": True,
+            "delete_leftover_dirs": True, "spool_size": 5000, "orphan_grace_seconds": 60,
         }  # fmt: skip
         self.assertEqual({name: found[name] for name in expected}, expected)
 
@@ -123,6 +124,8 @@ class Creating(ScriptCase):
             [], ["fly"], ["create-slave"], ["create-slave", target, "h:port", "bot", "pw"],
             ["create-slave", "--umask", "9", target, "h", "bot", "pw"],
             ["create-slave", "-a", "magic", target, "h", "bot", "pw"],
+            ["create-slave", "--spool-size", "-1", target, "h", "bot", "pw"],
+            ["create-slave", "--orphan-grace", "0", target, "h", "bot", "pw"],
             ["create-slave", "-k", "often", target, "h", "bot", "pw"],
         ):  # fmt: skip
             self.fails(2, *words)
