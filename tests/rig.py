@@ -177,11 +177,11 @@ class Rig:
         (address,) = self.ports.addresses(ENDPOINT)
         return int(getattr(address, "port"))  # noqa: B009  # IAddress does not say it
 
-    async def start_slave(self, name: str = "bot", **options: Any) -> BuildSlave:
-        """Start a real buildslave in this reactor and wait until the master has it."""
+    async def start_slave(self, name: str = "bot", directory: str | None = None, **options: Any) -> BuildSlave:
+        """Start a real buildslave in this reactor, in the directory of its name, and wait until the master has it."""
         await self.ports.ready()
         given: dict[str, Any] = {"maxdelay": 1, "usepty": False, "stop_process": lambda: None} | options
-        slave = BuildSlave("127.0.0.1", self.port, name, "secret", str(self.base / name), **given)
+        slave = BuildSlave("127.0.0.1", self.port, name, "secret", str(self.base / (directory or name)), **given)
         slave.startService()
         self.slaves[name] = slave
         await self.until(lambda: name in self.sessions.here, f"slave {name} is here")

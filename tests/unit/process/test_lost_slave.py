@@ -241,7 +241,7 @@ class TestNewerConnections(LostCase):
         self.make_quick()
         older.kill(signal.SIGSTOP)
         self.addCleanup(older.kill, signal.SIGCONT)
-        await self.rig.start_slave()
+        await self.rig.start_slave(directory="elsewhere")
         await self.rig.until(lambda: self.rig.sessions.here.get("bot") not in (None, session))
         lost = await self.rig.built(request)
         assert lost.result is Result.RETRY
