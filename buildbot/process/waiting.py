@@ -123,7 +123,7 @@ def _of_the_builder(builder: BuilderConfig, usable: Sequence[str], at: Snapshot)
     locks = at.in_the_way.locks
     if all(locks.get(name) for name in free):
         held = list(dict.fromkeys(text for name in free for text in locks[name]))
-        return f"it needs a lock: {_listed(held)}", True
+        return f"it waits for {_listed(held)}", True
     refusal = at.in_the_way.refusals.get(None)
     return refusal, refusal is not None
 

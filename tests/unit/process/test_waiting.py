@@ -126,10 +126,10 @@ class TestReasons(SynchronousTestCase):
         )
 
     def test_locks(self) -> None:
-        held = InTheWay(locks={"s": ["x #3 holds the lock db", "y #4 holds the lock db"]})
+        held = InTheWay(locks={"s": ["lock db held by x/3", "lock tape held by y/4"]})
         self.assertEqual(
             self.why(at(in_the_way=held)),
-            ("it needs a lock: x #3 holds the lock db, y #4 holds the lock db", None),
+            ("it waits for lock db held by x/3, lock tape held by y/4", None),
         )
         self.assertEqual(self.why(at({"s": HERE, "t": HERE}, in_the_way=held))[0], "its turn comes now")
 
