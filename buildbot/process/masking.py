@@ -96,9 +96,12 @@ class MaskedStream:
         data = stream.feed(piece)      # what may be written now
         data = stream.flush()          # the rest, when the producer has ended
 
-    `held` are raw bytes that were fed and not told yet, because they may be the beginning of a secret. Whoever counts
-    what is safely taken of a producer counts what was fed without `len(stream.held)`, and after a restart begins a new
-    stream there: the cut is always at a place where masking begins afresh, so both give the same bytes.
+    `held` are raw bytes that were fed and not told yet, because they may be the beginning of a secret. A producer that
+    writes the same again after a restart, such as a step, is counted without them (`taken` is what was fed less what
+    `held` has grown): the cut is always where masking begins afresh, so a new stream from there gives the same bytes.
+    A slave counts all channels together and cannot go back into the middle of one: its bytes are taken when they are
+    fed (`taken=len(piece)`), the flush at the end of its command takes none, and a process that dies in between
+    loses what was held, never more than the beginning of one secret.
     """
 
     __slots__ = ("held", "_current")

@@ -210,7 +210,8 @@ class Trigger(BuildStep):
             given = values if isinstance(values, Properties) else self.createTriggerProperties(dict(values or {}))
             known = {name: (value, source) for name, (value, source) in self._copied().items()}
             known.update(given.asDict())
-            properties = tuple(Property(key, value, source) for key, (value, source) in known.items())
+            shown = self.build.secrets.mask_data({key: list(found) for key, found in known.items()})
+            properties = tuple(Property(key, value, source) for key, (value, source) in shown.items())
             calls.append(_Call(str(name), properties, bool(unimportant)))
         if not calls:
             raise CannotTrigger("no scheduler is to be triggered: schedulerNames is empty")
@@ -235,7 +236,7 @@ class Trigger(BuildStep):
 
     def _stamps(self) -> list[Stamp]:
         if self.sourceStamps:
-            return [_stamp_of(given) for given in self.sourceStamps]
+            return [_stamp_of(given) for given in self.build.secrets.mask_data(list(self.sourceStamps))]
         if self.alwaysUseLatest:
             return []
         rows = {stamp.id: stamp for stamp in sourcestamps.of_build(self.build.store, self.build.id)}

@@ -10,11 +10,12 @@ from buildbot.config.errors import ConfigErrors
 from buildbot.model import BuildID, NewChange, Result
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
-from buildbot.process.properties import Interpolate, Property, renderer
+from buildbot.process.properties import Interpolate, Property, Secret, renderer
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
 from buildbot.schedulers import base
 from buildbot.schedulers.basic import SingleBranchScheduler
 from buildbot.schedulers.triggerable import Triggerable
+from buildbot.secrets.environment import SecretInEnvironment
 from buildbot.steps.shell import ShellCommand
 from buildbot.steps.trigger import Trigger
 from buildbot.store import builds, buildsets, changes, properties, requests, sourcestamps, steps
@@ -100,6 +101,19 @@ class TestWithoutWaiting(TriggerCase):
         self.go()
         await self.settled()
         self.assertEqual(self.children()[0].result, Result.SUCCESS)
+
+    async def test_a_secret_reaches_no_child(self) -> None:
+        self.rig.secrets.use([SecretInEnvironment("X_", {"X_TOKEN": "hunter2"})])
+        given = {"token": Secret("token"), "reason": Interpolate("with %(secret:token)s")}
+        stamp = {"codebase": "", "repository": Interpolate("https://me:%(secret:token)s@host/x"), "branch": "b"}
+        built = await self.run_steps(Trigger(["kid1"], set_properties=given, sourceStamps=[stamp], waitForFinish=True))
+        self.assertEqual(built.result, Result.SUCCESS)
+        (child,) = self.children()
+        self.assertEqual(child.reason, "with <token>")
+        values = {each.name: each.value for each in properties.of(self.store, "buildset", child.id)}
+        self.assertEqual(values["token"], "<token>")
+        (source,) = sourcestamps.of_buildset(self.store, child.id)
+        self.assertEqual(source.repository, "https://me:<token>@host/x")
 
     async def test_several_schedulers_and_a_rendered_name(self) -> None:
         await self.run_steps(
