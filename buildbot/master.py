@@ -17,7 +17,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from twisted.application import service
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, ensureDeferred, maybeDeferred
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    DeferredList,
+    DeferredSemaphore,
+    ensureDeferred,
+    maybeDeferred,
+)
 from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThreadPool
@@ -32,12 +39,13 @@ from buildbot.config.master import Config
 from buildbot.doorbell import Doorbell
 from buildbot.model import BuilderID, ChangeID, Event, EventKind, NewChange
 from buildbot.process.assigning import Assigning
-from buildbot.process.build import BuildServices
+from buildbot.process.build import Build, BuildServices
 from buildbot.process.cleanstop import CLEAN_SECONDS, CleanStop, Stopping, in_words
 from buildbot.process.control import Control
 from buildbot.process.family import Family
 from buildbot.process.progress import Progress
-from buildbot.process.recovery import recover
+from buildbot.process.reattach import Reattaching
+from buildbot.process.recovery import restore
 from buildbot.process.removed import RemovedBuilders
 from buildbot.process.retention import Retention
 from buildbot.process.retiring import Retiring
@@ -53,14 +61,14 @@ from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
 from buildbot.status.receiver import ReceiverContext, Receivers
 from buildbot.status.web.site import WebSite
-from buildbot.store import Store, actions, builders, changes, events, schedulers, slaves
+from buildbot.store import Store, absences, actions, builders, changes, commands, events, schedulers, slaves
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.readers import ThreadedReaders
 
 GIT_PROCESSES = 4  # of all pollers together
 CONFIG_SECONDS = 60.0  # a reconfiguration that takes longer is refused
 CHECKPOINT_SECONDS = 10.0
-STOP_SECONDS = 5.0
+SETTLE_SECONDS = 10.0
 STATUS_FILE = "master.status.json"
 
 _WAKES: dict[EventKind, tuple[str, ...]] = {
@@ -130,15 +138,24 @@ class BuildMaster(service.MultiService):
         if self._umask is not None:
             os.umask(self._umask)
         config = load_config(self.config_file)
+        touched = _last_touched(self.basedir / "state.sqlite")
         self._open_store()
-        before = self.store.transact(actions.master_started, self._incarnation, time.time())
+        before = self.store.transact(actions.master_started, self._incarnation, time.time(), _boot_id())
         if before is not None and before.stopped_at is None:
             self._log.warn("the last process of this master ended without saying so")
-        recover(self.store, self.log_files, time.time())
         self.secrets.use(config.secrets_providers)
         config = await with_passwords(config, self.secrets)
         self._build_parts(config)
+        restored = restore(config, self._services)
+        for build in restored:
+            self.under_way.by_id[build.id] = build
+            self.reattaching.expect(build.slavename)
+        if restored and before is not None:
+            self.store.transact(absences.add, None, *_absence(before, touched))
         await self.apply(config)
+        for build in restored:
+            self.under_way.launch(build)
+        await self._until_settled(restored)
         await self.ports.ready()
         await self.web.start()
         self.bell.start()
@@ -199,11 +216,14 @@ class BuildMaster(service.MultiService):
         self.control = Control(store, self.under_way, self.progress, time.time, reactor, self.clean_stop)
         self.family = Family(store, self.under_way, self.control.interrupt, time.time)
         self.ports = PBPorts(reactor, reactor)
+        self.reattaching = Reattaching(running=self.under_way, store=store, clock=reactor, now=time.time)
         self.sessions = SlaveSessions(
             store=store,
             ports=self.ports,
             clock=reactor,
             now=time.time,
+            wanted=lambda slave: commands.open_on(store, slave),
+            came=self.reattaching.came,
             lost=self._slave_is_lost,
             retire=self.control.retire,
         )
@@ -277,6 +297,7 @@ class BuildMaster(service.MultiService):
             scheduler=lambda name: self._schedulers.get(name),
             scheduler_names=lambda: list(self._schedulers),
             secrets=self.secrets,
+            in_thread=lambda call, *args: deferToThreadPool(self._reactor, self._reactor.getThreadPool(), call, *args),
         )
 
     def _ring(self, event: Event) -> None:
@@ -285,9 +306,13 @@ class BuildMaster(service.MultiService):
             self.bell.ring(*_WAKES[event.kind])
 
     def _slave_is_lost(self, session: SlaveSession, why: str) -> None:
-        for build in self.under_way.on_slave(session.name):
-            if build.session is session:
-                build.lose_slave(f"slave {session.name} was lost: {why}", counts=self._started)
+        if self._started:  # otherwise we stop, and the next process waits for it
+            self.reattaching.lost(session, why, session.silent_for)
+
+    async def _until_settled(self, restored: list[Build]) -> None:
+        """Until the builds that go on hold what they held, so that nothing new takes it from them."""
+        holding = DeferredList([build.settled for build in restored])
+        await holding.addTimeout(SETTLE_SECONDS, self._reactor, onTimeoutCancel=lambda *_: None)
 
     def stopService(self) -> Deferred[None]:
         return ensureDeferred(self._stop())
@@ -303,8 +328,9 @@ class BuildMaster(service.MultiService):
         await self.receivers.stop()
         self.under_way.draining = True
         await self.bell.stop()
+        self.reattaching.stop()
+        self.under_way.leave()
         self.sessions.stop()
-        await self._until_idle(STOP_SECONDS)
         await self.ports.stop()
         self._checkpoints.stop()
         self.store.transact(actions.master_stopped, self._incarnation, time.time())
@@ -472,3 +498,24 @@ class BuildMaster(service.MultiService):
         part = path.with_suffix(".part")
         part.write_text(json.dumps(status))
         part.replace(path)
+
+
+def _last_touched(path: Path) -> float | None:
+    """When somebody last wrote to the store, before we do."""
+    times = [file.stat().st_mtime for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
+    return max(times, default=None)
+
+
+def _absence(before: actions.MasterRun, touched: float | None) -> tuple[float, float, str]:
+    """From when until when no process of this master ran, and why."""
+    stopped = before.stopped_at
+    since = stopped if stopped is not None else max(touched or 0.0, before.seen_at or before.started_at)
+    return since, time.time(), "stopped and started again" if stopped is not None else "it died and was started again"
+
+
+def _boot_id() -> str | None:
+    """A random id of this start of the machine, where the system tells."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None

@@ -202,6 +202,7 @@ class Build(NamedTuple):
     attempt: int
     stop_reason: str | None = None
     stop_result: Result | None = None
+    stop_step: int | None = None
     slot: int = 1
 
 

@@ -37,11 +37,11 @@ from buildbot.process.control import Control
 from buildbot.process.factory import BuildFactory
 from buildbot.process.family import Family
 from buildbot.process.progress import Progress
+from buildbot.process.reattach import Reattaching
 from buildbot.process.retiring import Retiring
 from buildbot.process.running import RunningBuilds
 from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
-from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
 from buildbot.store import (
     Store,
@@ -103,12 +103,15 @@ class Rig:
         self.secrets = Secrets(clock)
         self.bell = Doorbell(clock, self.now)
         self.ports = PBPorts(clock, clock)
+        self.reattaching = Reattaching(running=self.running, store=self.store, clock=clock, now=self.now)
         self.sessions = SlaveSessions(
             store=self.store,
             ports=self.ports,
             clock=clock,
             now=self.now,
-            lost=self._lost,
+            wanted=lambda slave: commands.open_on(self.store, slave),
+            came=self.reattaching.came,
+            lost=lambda session, why: self.reattaching.lost(session, why, session.silent_for),
             retire=lambda name: self.control.retire(name),
         )
         self.stopped: list[str] = []  # the process was to end
@@ -153,11 +156,6 @@ class Rig:
             secrets=self.secrets,
         )
 
-    def _lost(self, session: SlaveSession, why: str) -> None:
-        for build in self.running.on_slave(session.name):
-            if build.session is session:
-                build.lose_slave(f"slave {session.name} was lost: {why}")
-
     # -- configuration
 
     def add_slaves(self, *names: str, **options: Any) -> None:
@@ -193,6 +191,11 @@ class Rig:
     def cut(self, name: str = "bot") -> None:
         """Cut the connection of a slave: it is lost at once, and comes back by itself."""
         self.sessions.here[name]._broker.abort()
+
+    async def lose(self, name: str = "bot") -> None:
+        """Lose a slave for good, and have its builds given up, without the wait that there would be."""
+        self.sessions.here[name].lose("the test says so")
+        self.reattaching.give_up(name, f"slave {name} was lost for good")
 
     def slave_dir(self, builder: str = "b", name: str = "bot") -> Path:
         return self.base / name / builder
@@ -276,8 +279,9 @@ class Rig:
         await self.bell.stop()
         for name in list(self.slaves):
             await self.stop_slave(name)
+        self.reattaching.stop()
+        self.running.leave()
         self.sessions.stop()
-        await self.until(lambda: not self.running.by_id, "the end of the running builds")
         await self.ports.stop()
         self.store.close()
 

@@ -25,6 +25,7 @@ from buildbot.process import merging
 from buildbot.process.assignment import Board, Given, Head, hand_out
 from buildbot.process.build import Build, BuildServices
 from buildbot.process.buildrequest import BuildRequest
+from buildbot.process.recipe import recipe_of
 from buildbot.process.running import RunningBuilds
 from buildbot.process.slaveport import SlaveSession
 from buildbot.process.userviews import BuilderView, MasterView, SlaveView
@@ -176,6 +177,7 @@ class _Pass:
                 because={id: why for id, (why, _) in merged.items()},
                 reason=merging.reason_of(served),
                 now=self._services.now(),
+                recipe=recipe_of(builder),
             )
         except AlreadyClaimed:
             return self._given(builder, None)  # someone cancelled one meanwhile; there may be others

@@ -2,6 +2,11 @@
 
 The rows are the build; this object is what runs it while the process lives. User code (steps, renderables, nextBuild
 functions) sees it under Buildbot's names.
+
+A build outlives its slave's connection: commands go on on the slave, and whoever needs a session waits for the next
+one (`a_session`). It outlives the process as well: the next one makes the object again from the rows (`restored`),
+takes what the steps that have ended came to from their rows, and runs the code of the step that had begun again over
+its journal.
 """
 
 from __future__ import annotations
@@ -10,31 +15,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from buildbot import model
 from buildbot.config.builder import BuilderConfig
-from buildbot.model import BuildID, BuildsetID, Result
+from buildbot.model import BuildID, BuildsetID, CommandID, Result
+from buildbot.process import buildsetup
 from buildbot.process.buildsecrets import BuildSecrets, SecretSource
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.progress import Progress
 from buildbot.process.properties import Properties, needs_rendering, render
+from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import (
     CANCELLED,
     EXCEPTION,
-    FAILURE,
     RETRY,
     SKIPPED,
     SUCCESS,
     computeResultAndTermination,
 )
-from buildbot.process.slaveport import SlaveSession
+from buildbot.process.slaveport import SlaveLost, SlaveSession
 from buildbot.process.sourcestamp import SourceStampView
-from buildbot.process.steprunner import run_step
+from buildbot.process.steprunner import recall_step, run_step
 from buildbot.process.userchange import UserChange
-from buildbot.store import Store, builds, changes, properties, sourcestamps, steps
+from buildbot.store import Store, builds, commands, properties, steps
 from buildbot.store.logfiles import LogFiles
 
 
@@ -61,6 +67,7 @@ class BuildServices:
     scheduler: Callable[[str], Any]  # of the configuration in force, by its name; None: there is none
     scheduler_names: Callable[[], Sequence[str]]
     secrets: SecretSource | None = None
+    in_thread: Callable[..., Deferred[Any]] = maybeDeferred  # runs what takes its time
 
 
 class Build:
@@ -74,17 +81,23 @@ class Build:
         *,
         config: BuilderConfig,
         slave: Any,
-        session: SlaveSession,
+        session: SlaveSession | None,
         requests: Sequence[model.BuildRequest],
         services: BuildServices,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
+        """session None: the build was begun by an earlier process; its slave is still away, and `details` is what it
+        had told of itself."""
         self.id: BuildID = row.id
         self.number = row.number
         self.row = row
         self.config = config
         self.slave_config = slave
         self.session: SlaveSession | None = session
-        self.slavename = session.name
+        self.restored = session is None
+        self.left = False
+        self.settled: Deferred[None] = Deferred()  # fires when it holds what it held before the restart
+        self.slavename: str = slave.name
         self.requests = list(requests)
         self.services = services
         self.store = services.store
@@ -100,9 +113,10 @@ class Build:
         self.properties.build = self
         self.build = self  # renderables ask properties and builds alike for `.build`
         self.results = SUCCESS
-        self.stopped = False
-        self.stop_reason = ""
-        self._stop_result = CANCELLED
+        self.stopped = row.stop_reason is not None
+        self.stop_reason = row.stop_reason or ""
+        self.stop_step = row.stop_step
+        self._stop_result: int = CANCELLED if row.stop_result is None else row.stop_result
         self.env: dict[str, Any] = {}
         self.executedSteps: list[BuildStep] = []
         self.currentStep: BuildStep | None = None
@@ -112,7 +126,14 @@ class Build:
         self._stored: dict[str, tuple[Any, str]] = {}
         self._lost = ""
         self._counts = True
-        self._details = dict(session.details)
+        self._commands: dict[CommandID, RemoteCommand] = {}
+        self._wanting_slave: list[Deferred[None]] = []
+        self._details = dict(details or {}) if session is None else dict(session.details)
+        if session is not None:
+            self._incarnation = session.incarnation
+        else:
+            newest = commands.newest_of(self.store, row.id)
+            self._incarnation = None if newest is None else newest.incarnation
 
     def __repr__(self) -> str:
         return f"<Build {self.builder_name}/{self.number}>"
@@ -128,31 +149,41 @@ class Build:
         except Exception as bug:
             self._log.failure("setting up {build} failed", build=self)
             result, text = EXCEPTION, f"exception: {bug}"
+        finally:
+            self.settle()
         self.results = result
         self.store.transact(self._finish, result, text)
         self.moved()
         self._log.info("{build} finished: {text}", build=self, text=text)
 
     async def _run_steps(self) -> tuple[int, str]:
-        self.sources = _sources_of(self.store, self.id)
+        self.sources = buildsetup.sources_of(self.store, self.id)
+        known = steps.records(self.store, self.id) if self.restored else []
         await self._set_up_properties()
-        if not await self._is_wanted():
+        if not known and not await self._is_wanted():
             return SKIPPED, "skipped: do_build_if says no"
         self.env = dict(await render(self.config.env, self)) if self.config.env else {}
         self._waiting = list(self.config.factory.new_steps())
-        result, halted, texts = SKIPPED, False, []
+        result, halted = SKIPPED, False
+        texts: list[str] = []
         while self._waiting:
             step = self._waiting.pop(0)
             step.build = self
             if self._lost:
                 break
-            if (halted or self.stopped) and not await self._runs_always(step):
+            number = len(self.executedSteps)
+            record = known[number] if number < len(known) else None
+            stopped = self.stopped and (record is None or number > (self.stop_step or 0))
+            if (halted or stopped) and not await self._runs_always(step):
                 continue
             self.currentStep = step
-            outcome = await run_step(step, len(self.executedSteps))
+            if record is not None and record.step.result is not None and not record.made_steps:
+                outcome, words = await recall_step(step, record)
+            else:
+                outcome, words = await run_step(step, number, record)
             self.executedSteps.append(step)
             self.currentStep = None
-            texts += _words_of(step, outcome)
+            texts += words
             result, stops = computeResultAndTermination(step, outcome, result)
             halted = halted or stops
         if self.stopped:
@@ -161,7 +192,17 @@ class Build:
             return RETRY, f"retry: {self._lost}"
         if not self.executedSteps:
             result = SUCCESS  # a factory without steps has nothing that could fail
-        return result, _text_of(result, texts)
+        return result, buildsetup.text_of(result, texts)
+
+    async def _set_up_properties(self) -> None:
+        before = properties.of(self.store, "build", self.id) if self.restored else []
+        if before:
+            for asked in before:
+                self.properties.setProperty(asked.name, asked.value, asked.source)
+            self._stored = self.properties.asDict()
+        else:
+            await buildsetup.set_up_properties(self)
+            self.store_properties()
 
     async def _is_wanted(self) -> bool:
         wanted = self.config.do_build_if
@@ -197,7 +238,60 @@ class Build:
             workdir = workdir(self.sources[0] if len(self.sources) == 1 else self.sources)
         return str(await render(workdir, self))
 
-    # -- ending it from outside
+    # -- its slave
+
+    async def a_session(self) -> SlaveSession:
+        """The session of its slave, as soon as there is one. Raises SlaveLost when there will be none."""
+        while self.session is None:
+            if self._lost:
+                raise SlaveLost(self._lost)
+            back: Deferred[None] = Deferred()
+            self._wanting_slave.append(back)
+            await back
+        return self.session
+
+    def began(self, command: RemoteCommand) -> None:
+        """A command is to be run, or gone on with."""
+        assert command.id is not None
+        self._commands[command.id] = command
+        if self.session is not None:
+            self._reach(command, self.session)
+
+    def ended(self, command: RemoteCommand) -> None:
+        if command.id is not None:
+            self._commands.pop(command.id, None)
+
+    def _reach(self, command: RemoteCommand, session: SlaveSession) -> None:
+        def failed(why: Any) -> None:
+            if not why.check(CancelledError):
+                self._log.failure("{command} of {build} failed", why, command=command, build=self)
+                command.lost(f"the master failed: {why.getErrorMessage()}")
+
+        ensureDeferred(command.reach(session)).addErrback(failed)  # type: ignore[unused-awaitable]  # ends there
+
+    def slave_is_away(self) -> None:
+        """The connection is lost. What runs on the slave goes on; who needs the slave waits."""
+        self.session = None
+        self.moved()
+
+    def goes_on_with(self, session: SlaveSession) -> bool:
+        """Whether the process of the slave that is connected now knows what it did for this build."""
+        if self._incarnation in (None, session.incarnation):
+            return True
+        waiting_for = commands.open_of(self.store, self.id)
+        return bool(waiting_for) and all(command in session.kept for command in waiting_for)
+
+    def slave_is_back(self, session: SlaveSession) -> None:
+        """It is connected again: every command goes on over this session."""
+        self.session = session
+        self._incarnation = session.incarnation
+        self._details = dict(session.details)
+        waiting, self._wanting_slave = self._wanting_slave, []
+        for command in list(self._commands.values()):
+            self._reach(command, session)
+        for back in waiting:
+            back.callback(None)
+        self.moved()
 
     def lose_slave(self, why: str, *, counts: bool = True) -> None:
         """The slave is gone: the running command ends, no further step begins, the build ends as RETRY.
@@ -207,6 +301,22 @@ class Build:
         self._counts = self._counts and counts
         self._lost = self._lost or why
         self.session = None
+        waiting, self._wanting_slave = self._wanting_slave, []
+        for command in list(self._commands.values()):
+            command.lost(why)
+        for back in waiting:
+            back.callback(None)
+
+    def is_not_to_blame(self) -> None:
+        """If it ends as RETRY, then for a reason of ours: its request is not one retry nearer to being parked."""
+        self._counts = False
+
+    def settle(self) -> None:
+        """It holds again what it held before the restart; others may start."""
+        if not self.settled.called:
+            self.settled.callback(None)
+
+    # -- ending it from outside
 
     async def stopBuild(self, reason: str = "<no reason given>", results: int = CANCELLED) -> None:
         """Stop: the running step is interrupted, and none begins but those with alwaysRun; a second stop ends that.
@@ -215,50 +325,20 @@ class Build:
         """
         if not self.stopped:
             self.stopped, self.stop_reason, self._stop_result = True, reason, results
+            self.stop_step = len(self.executedSteps)
+            self.store.transact(builds.ask_to_stop, self.id, reason, Result(results), self.stop_step)
         if self.currentStep is not None:
             await maybeDeferred(self.currentStep.interrupt, reason)
+        if self.session is None and not self._commands:
+            self.lose_slave("it was stopped while its slave was away")
+
+    def leave(self) -> None:
+        """This process ends. Nothing more is written; the next process goes on where the journal ends."""
+        self.left = True
+        if self.currentStep is not None:
+            self.currentStep.leave()
 
     # -- properties
-
-    async def _set_up_properties(self) -> None:
-        mine = self.properties
-        for given, source in (
-            (self.slave_config.defaultProperties, "Worker default"),
-            (self.config.defaultProperties, "Builder default"),
-            (self.services.properties, "master.cfg"),
-        ):
-            mine.update(await render(given, self), source)
-        for stamp in self.sources:
-            for change in stamp.changes:
-                mine.updateFromProperties(change.properties)
-        for request in self.requests:
-            for asked in properties.of(self.store, "buildset", request.buildset_id):
-                mine.setProperty(asked.name, asked.value, asked.source)
-        self._set_standard_properties()
-        builders, slaves = await render((self.config.properties, self.slave_config.properties), self)
-        mine.update(builders, "Builder")
-        mine.update(slaves, "BuildSlave")
-        self._set_standard_properties()  # nobody else's business, whatever was given
-        self.store_properties()
-
-    def _set_standard_properties(self) -> None:
-        for name, value in (
-            ("buildername", self.builder_name),
-            ("buildnumber", self.number),
-            ("builddir", self.builddir),
-            ("slavename", self.slavename),
-            ("workername", self.slavename),
-        ):
-            self.properties.setProperty(name, value, "Build")
-        authors = sorted({change.who for stamp in self.sources for change in stamp.changes})
-        if authors:
-            self.properties.setProperty("owners", authors, "Build")
-        for attribute in ("branch", "revision", "repository", "project", "codebase"):
-            values = {stamp.codebase: getattr(stamp, attribute) for stamp in self.sources}
-            if len(values) == 1:
-                self.properties.setProperty(attribute, next(iter(values.values())), "Build")
-            elif values:
-                self.properties.setProperty(attribute, values, "Build")
 
     def store_properties(self) -> None:
         """Write down the properties that are new or have changed."""
@@ -334,43 +414,12 @@ class Build:
 
     def addStepsAfterCurrentStep(self, recipes: Sequence[Any]) -> None:
         """Run these steps next (step objects or recipes of a factory)."""
-        self._waiting[:0] = [self._made(recipe) for recipe in recipes]
+        self._waiting[:0] = self._made(recipes)
 
     def addStepsAfterLastStep(self, recipes: Sequence[Any]) -> None:
-        self._waiting.extend(self._made(recipe) for recipe in recipes)
+        self._waiting.extend(self._made(recipes))
 
-    def _made(self, recipe: Any) -> BuildStep:
-        step: BuildStep = recipe if isinstance(recipe, BuildStep) else recipe.buildStep()
-        return step
-
-
-def _sources_of(store: Any, build: BuildID) -> list[SourceStampView]:
-    blamed = [
-        (change, UserChange(change, changes.files(store, change.id), properties.of(store, "change", change.id)))
-        for change in changes.of_build(store, build)
-    ]
-    return [
-        SourceStampView(
-            stamp,
-            [view for change, view in blamed if change.codebase == stamp.codebase],
-            None if stamp.patch_id is None else sourcestamps.patch(store, stamp.patch_id),
-        )
-        for stamp in sourcestamps.of_build(store, build)
-    ]
-
-
-def _words_of(step: BuildStep, outcome: int) -> list[str]:
-    """What a step adds to the text of its build: what it wants to say there, or its name if it did not go well."""
-    try:
-        said = step.getBuildResultSummary().get("build")
-    except Exception:
-        said = None  # logged when the step's own text was made of the same summary
-    if said:
-        return [str(said)]
-    quiet = outcome in (SUCCESS, SKIPPED) or step.updateBuildSummaryPolicy is not None
-    return [] if quiet else [str(step.name)]
-
-
-def _text_of(result: int, words: list[str]) -> str:
-    first = {SUCCESS: "build successful", SKIPPED: "nothing to do", FAILURE: "failed"}
-    return " ".join([first.get(result) or Result(result).name.lower(), *words])
+    def _made(self, recipes: Sequence[Any]) -> list[BuildStep]:
+        if self.currentStep is not None:
+            self.currentStep.made_steps = True  # after a restart, its code has to make them again
+        return [recipe if isinstance(recipe, BuildStep) else recipe.buildStep() for recipe in recipes]

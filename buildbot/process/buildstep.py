@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from twisted.internet.defer import Deferred
 
 from buildbot.config.errors import did_you_mean, error, remember_place, without_effect
-from buildbot.model import JSON, StepID
+from buildbot.model import JSON, CommandID, StepID
 from buildbot.process.factory import Recreatable
 from buildbot.process.observers import (
     BufferLogObserver,
@@ -25,11 +25,10 @@ from buildbot.process.observers import (
 )
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import SUCCESS, Results
-from buildbot.process.slaveport import SlaveLost
 from buildbot.process.steplog import DONE, Done, StepLog, slug_of
 from buildbot.process.stepmixins import BuildStepFailed, CommandMixin, ShellMixin, words
 from buildbot.store import Store, commands, steps
-from buildbot.store.logfiles import Channel, log_path
+from buildbot.store.logfiles import Channel, LogReader, LogWriter, log_path
 
 __all__ = [
     "BufferLogObserver",
@@ -134,6 +133,10 @@ class BuildStep(Recreatable):
         self._cmd: RemoteCommand | None = None
         self._row: StepID | None = None
         self._ordinal = 0
+        self.replays = False  # its code runs again over its journal, after a restart of the master
+        self.runs_anew = False  # it runs again from its beginning, because that does no harm
+        self.made_steps = False
+        self._asides: list[str] = []
         self._running: Deferred[int] | None = None
         self._summary_due: Any = None
         self.stop_reason = ""
@@ -216,12 +219,9 @@ class BuildStep(Recreatable):
             command.rc = -1
             command.outcome = {"reason": "interrupted", "rc": -1}
             return command
-        session = self.build.session
-        if session is None:
-            raise SlaveLost("the slave is gone")
         self._cmd = command
         try:
-            await command.run(self, session, self.build.builddir)
+            await command.run(self)
         finally:
             self._cmd = None
         if command.reason in ("timeout", "timeout_without_output"):
@@ -335,7 +335,8 @@ class BuildStep(Recreatable):
 
     def slaveVersion(self, command: str, oldversion: str | None = None) -> str | None:
         """The version of a command that the slave knows; `oldversion` when it gives none, None when it lacks it."""
-        version: str | None = self.build.session.command_version(command) if self.build.session else None
+        session = self.build.session
+        version: str | None = None if session is None else session.command_version(command)
         return version if version is not None else oldversion
 
     workerVersion = slaveVersion
@@ -385,6 +386,8 @@ class BuildStep(Recreatable):
             now=build.now,
             encoding=self.logEncoding or build.log_encoding,
         )
+        if self.runs_anew:
+            log.go_on()
         self.logs[name] = log
         for observer in self._observers.get(name, ()):
             observer.setLog(log)
@@ -396,6 +399,26 @@ class BuildStep(Recreatable):
         log = self.new_log(name, kind)
         log.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"), Channel.STDOUT)
         log.close()
+
+    def aside(self, command: CommandID) -> tuple[LogWriter, LogReader]:
+        """A file for output of a command that goes into no log, and what is in it already. It ends with the step."""
+        build = self.build
+        path = log_path(build.builder_name, build.number, str(self.name), f".{command}")
+        self._asides.append(path)
+        return build.log_files.write(path), build.log_files.read(path)
+
+    def forget_asides(self) -> None:
+        for path in self._asides:
+            self.build.log_files.remove(path)
+
+    def leave(self) -> None:
+        """This process ends; the next one goes on with the step."""
+        if self._summary_due is not None and self._summary_due.active():
+            self._summary_due.cancel()
+        if self._cmd is not None:
+            self._cmd.leave()
+        for log in self.logs.values():
+            log.leave()
 
     def finish_logs(self) -> None:
         if self._summary_due is not None and self._summary_due.active():

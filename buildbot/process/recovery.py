@@ -1,35 +1,75 @@
-"""What the last process left unfinished: its builds go back to the queue, its logs are closed where they end."""
+"""What the last process left unfinished: builds that can go on are made again, others go back to the queue."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from twisted.logger import Logger
 
-from buildbot.model import Build, Result
-from buildbot.store import Store, builds, logs, slaves, steps
-from buildbot.store.logfiles import LogFiles
+from buildbot import model
+from buildbot.model import Result
+from buildbot.process.build import Build, BuildServices
+from buildbot.process.recipe import difference, recipe_of
+from buildbot.store import Store, builders, builds, logs, requests, slaves, steps
 
 _log = Logger()
 
 
-def recover(store: Store, log_files: LogFiles, now: float) -> int:
-    """Run once, before anything else. Returns how many builds are tried again."""
-    _close_logs(store, log_files, now)
+def restore(config: Any, services: Callable[[], BuildServices]) -> list[Build]:
+    """Run once, before anything else. Returns the builds that go on, still without their slaves.
+
+    A build cannot go on when its builder, its slave or its steps are not what they were: it ends as RETRY, and says so.
+    """
+    store, now = services().store, services().now()
     store.transact(slaves.none_connected, now)
-    interrupted = builds.running(store)
-    for build in interrupted:
-        store.transact(_retry, build, now)
-        _log.warn("build {build} was cut off by the end of the last process; it is tried again", build=build.id)
-    return len(interrupted)
+    going_on = []
+    for row in builds.running(store):
+        made = _made_again(row, config, services)
+        if isinstance(made, Build):
+            going_on.append(made)
+        else:
+            store.transact(_retry, row, f"retry: it cannot go on after the restart: {made}", now)
+            _log.warn("build {build} cannot go on after the restart: {why}", build=row.id, why=made)
+    _close_logs(services())
+    return going_on
 
 
-def _retry(store: Store, build: Build, now: float) -> None:
-    text = "retry: the master was restarted"
+def _made_again(row: model.Build, config: Any, services: Callable[[], BuildServices]) -> Build | str:
+    """The build, or in words why it cannot go on."""
+    store = services().store
+    builder = builders.get(store, row.builder_id)
+    slave = None if row.slave_id is None else slaves.get(store, row.slave_id)
+    if builder is None or slave is None:
+        return "its builder or its slave is not known"
+    builder_config = config.builder(builder.name)
+    slave_config = next((each for each in config.slaves if each.name == slave.name), None)
+    if builder_config is None:
+        return f"there is no builder {builder.name} any more"
+    if slave_config is None or slave.name not in builder_config.slavenames:
+        return f"slave {slave.name} is not one of its builder any more"
+    other = difference(builds.recipe(store, row.id), recipe_of(builder_config))
+    if other is not None:
+        return f"the configuration is another one now: {other}"
+    return Build(
+        row,
+        config=builder_config,
+        slave=slave_config,
+        session=None,
+        requests=requests.of_build(store, row.id),
+        services=services(),
+        details=slave.details,
+    )
+
+
+def _retry(store: Store, build: model.Build, text: str, now: float) -> None:
     steps.end_open(store, build.id, Result.RETRY, text, now)
     builds.finish(store, build.id, Result.RETRY, text, now, counts=False)
 
 
-def _close_logs(store: Store, log_files: LogFiles, now: float) -> None:
-    for log in logs.unfinished(store):
-        writer = log_files.write(log.path)
-        store.transact(logs.finish, log.id, writer.size, writer.lines, now)
+def _close_logs(services: BuildServices) -> None:
+    """Those that nobody will go on with."""
+    for log in logs.left_open(services.store):
+        writer = services.log_files.write(log.path)
+        services.store.transact(logs.finish, log.id, writer.size, writer.lines, services.now())
         writer.close()

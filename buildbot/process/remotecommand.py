@@ -1,24 +1,28 @@
 """One command on a slave: journalled before it is ordered, its output written before it is acknowledged.
 
-`RemoteCommand` is what custom steps make and give to `runCommand`; its journal row is made when it runs.
+`RemoteCommand` is what custom steps make and give to `runCommand`; its journal row is made when it runs. When the row
+is there already, because the step's code runs again after a restart of the master, the command is not ordered again:
+one that has finished answers with what came of it, one that is under way is resumed on its slave.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from buildbot.model import CommandID
+from buildbot.model import CommandID, CommandState, RemoteCommandRow
+from buildbot.process.orders import for_journal, for_wire
 from buildbot.process.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
 from buildbot.process.slaveport import CommandRefused, SlaveLost, SlaveSession
 from buildbot.process.steplog import StepLog
 from buildbot.store import commands
-from buildbot.store.logfiles import Channel
+from buildbot.store import logs as log_rows
+from buildbot.store.logfiles import Channel, LogReader, LogWriter
 
 _CHANNELS = {"stdout": Channel.STDOUT, "stderr": Channel.STDERR, "header": Channel.HEADER}
 ABANDON_SECONDS = 40.0  # an interrupted command whose slave says nothing for so long is given up
@@ -42,6 +46,13 @@ class CommandHome(Protocol):
 
     build: Any
     logs: dict[str, StepLog]
+
+    @property
+    def replays(self) -> bool:
+        """Whether the step's code runs again over its journal."""
+
+    def aside(self, command: CommandID) -> tuple[LogWriter, LogReader]:
+        """A file for output that goes into no log, and what is in it already."""
 
     def next_ordinal(self) -> int: ...
 
@@ -92,12 +103,14 @@ class RemoteCommand:
         self.active = False
         self.interrupted = False
         self.lost_why: str | None = None
+        self._why = ""
         self._collected: dict[Channel, list[bytes]] = {Channel.STDOUT: [], Channel.STDERR: []}
         self._over: Deferred[None] | None = None
         self._home: CommandHome | None = None
-        self._session: SlaveSession | None = None
+        self._ordered_to: str | None = None  # the incarnation of the slave
+        self._taken = False  # the slave has said that it runs
+        self._aside: LogWriter | None = None  # for output that no log takes
         self.id: CommandID | None = None
-        self._dropped = 0  # bytes of output that no log takes
 
     def __repr__(self) -> str:
         return f"<RemoteCommand {self.remote_command!r} {self.id or ''}>"
@@ -138,37 +151,40 @@ class RemoteCommand:
 
     # -- running
 
-    async def run(self, home: CommandHome, session: SlaveSession, builddir: str) -> None:
-        """Order the command and wait for its end. Raises CommandRefused, SlaveLost."""
-        self._home, self._session = home, session
+    async def run(self, home: CommandHome) -> None:
+        """Order the command, or go on with what the journal says of it, and wait for its end.
+
+        Raises CommandRefused, SlaveLost, and commands.Diverged when the journal has another command in its place.
+        """
+        self._home = home
         build = home.build
         store = build.store
-        self.id = store.transact(
-            commands.order,
-            step=home.step_id,
-            ordinal=home.next_ordinal(),
-            name=self.remote_command,
-            args=for_journal(self.args),
-            incarnation=session.incarnation,
-            now=build.now(),
-        )
-        self.active = True
+        ordinal = home.next_ordinal()
         over: Deferred[None] = Deferred()
         self._over = over
+        known = commands.recorded(store, home.step_id, ordinal, self.remote_command) if home.replays else None
+        if known is None:
+            session = await build.a_session()
+            self._ordered_to = session.incarnation
+            self.id = store.transact(
+                commands.order,
+                step=home.step_id,
+                ordinal=ordinal,
+                name=self.remote_command,
+                args=for_journal(self.args),
+                incarnation=session.incarnation,
+                now=build.now(),
+            )
+        else:
+            await self._recall(known)
         try:
-            await session.order(self.id, self.remote_command, builddir, for_wire(self.args), self)
             if not over.called:
-                store.transact(commands.running, self.id)
+                self.active = True
+                build.began(self)
             await over
-        except CommandRefused as refused:
-            self.outcome = {"error": str(refused), "rc": None}
-            store.transact(commands.finish, self.id, self.outcome, build.now())
-            raise
-        except SlaveLost as lost:  # of an order that was on its way, nobody else hears
-            self.lost(str(lost))
-            raise
         finally:
             self.active = False
+            build.ended(self)
             over.addErrback(lambda _: None)  # type: ignore[unused-awaitable]  # it has been raised here
         for log in self._written_logs():
             log.command_ended()
@@ -177,14 +193,84 @@ class RemoteCommand:
         if self.collectStderr:
             self.stderr = b"".join(self._collected[Channel.STDERR]).decode("utf-8", "replace")
 
+    async def _recall(self, known: RemoteCommandRow) -> None:
+        """What the journal and the logs know of this command already."""
+        assert self._home is not None and self._over is not None
+        self.id, self._ordered_to = known.id, known.incarnation
+        self._taken = known.state is not CommandState.ORDERED
+        store, clock = self._home.build.store, self._home.build.clock
+        for row in log_rows.of_step(store, self._home.step_id):
+            log = self._log_again(row.name, row.path)
+            if log is not None:
+                collects = self._collects and log is self.logs.get(self.stdioLogName or "")
+                for _ in log.recall(int(known.id), self._collect if collects else None):
+                    await deferLater(clock, 0, lambda: None)
+        if self._collects or known.state is not CommandState.FINISHED:
+            self._aside, kept = self._home.aside(known.id)
+            with kept:
+                for run, data in kept.pieces(0, kept.size):
+                    self._collect(run.channel, data)
+        if known.state is CommandState.FINISHED:
+            self._take(known.outcome or {})
+            self._over.callback(None)
+        elif known.state is CommandState.LOST:
+            self.lost_why = "the slave that ran it is gone"
+            self._over.errback(SlaveLost(self.lost_why))
+
+    def _log_again(self, name: str, path: str) -> StepLog | None:
+        """The log of this file, if this command wrote to it."""
+        assert self._home is not None
+        for log in (*self.logs.values(), *self._home.logs.values()):
+            if log.path == path:
+                break
+        else:
+            if self._home.build.log_files.held(path, int(self.id or 0)) == 0:
+                return None
+            made = self._log_for(f"log:{name}" if name != self.stdioLogName else "stdout")
+            return made if made is not None and made.path == path else None
+        if log.held(int(self.id or 0)) and log not in self.logs.values():
+            self.logs[name] = log
+        return log
+
+    async def reach(self, session: SlaveSession) -> None:
+        """Have the slave run the command, or go on with it: it has just been ordered, or the slave is back."""
+        assert self.id is not None and self._over is not None and self._home is not None
+        build = self._home.build
+        try:
+            if self.id in session.kept:
+                going = await session.resume(self.id, self)
+            elif self._taken or session.incarnation != self._ordered_to:
+                going = False
+            else:
+                going = await session.order(self.id, self.remote_command, build.builddir, for_wire(self.args), self)
+            if self._over.called:
+                return
+            if not going:
+                restarted = session.incarnation != self._ordered_to
+                why = "its slave was restarted" if restarted else "the slave does not know it any more"
+                self.lost(f"{self.remote_command} was lost: {why}")
+                return
+            if not self._taken:
+                self._taken = True
+                build.store.transact(commands.running, self.id)
+            if self.interrupted:
+                await session.interrupt(self.id, self._why)
+        except SlaveLost:
+            return  # until it is back, or given up
+        except CommandRefused as refused:
+            if not self._over.called:
+                self.outcome = {"error": str(refused), "rc": None}
+                build.store.transact(commands.finish, self.id, self.outcome, build.now())
+                self._over.errback(refused)
+
     async def interrupt(self, why: str) -> None:
         """Ask the slave to end the command; give it up when nothing comes of that."""
-        if not self.active or self.interrupted or self._session is None or self.id is None:
+        if not self.active or self.interrupted or self.id is None:
             return
-        self.interrupted = True
+        self.interrupted, self._why = True, why
         assert self._home is not None
-        clock = self._home.build.clock
-        giving_up = clock.callLater(ABANDON_SECONDS, self._abandon)
+        build = self._home.build
+        giving_up = build.clock.callLater(ABANDON_SECONDS, self._abandon)
         assert self._over is not None
 
         def ended(value: Any) -> Any:
@@ -193,19 +279,31 @@ class RemoteCommand:
             return value
 
         self._over.addBoth(ended)  # type: ignore[unused-awaitable]  # `run` awaits it
-        with suppress(SlaveLost, CommandRefused):  # the sink hears of it, or it is given up
-            await self._session.interrupt(self.id, why)
+        if build.session is not None:
+            with suppress(SlaveLost, CommandRefused):  # told again when the slave is back, or it is given up
+                await build.session.interrupt(self.id, why)
 
     def _abandon(self) -> None:
-        assert self._session is not None and self.id is not None
-        self._session.disown(self.id)
+        assert self._home is not None and self.id is not None
+        session = self._home.build.session
+        if session is not None:
+            session.disown(self.id)
         self.lost(f"the slave did not end the command within {ABANDON_SECONDS:.0f} s")
+
+    def leave(self) -> None:
+        """This process ends; the next one goes on with the command."""
+        if self._over is not None and not self._over.called:
+            self._over.cancel()
+        if self._aside is not None:
+            self._aside.close()
+            self._aside = None
 
     # -- CommandSink
 
     def held(self) -> int:
         assert self.id is not None
-        return self._dropped + sum(log.held(self.id) for log in self._written_logs())
+        aside = 0 if self._aside is None else self._aside.held(self.id)
+        return aside + sum(log.held(self.id) for log in self._written_logs())
 
     def _written_logs(self) -> list[StepLog]:
         """Each log once: several streams may go into one."""
@@ -216,13 +314,28 @@ class RemoteCommand:
             channel = _CHANNELS.get(stream, Channel.STDOUT)
             log = self._log_for(stream)
             if log is None:
-                self._dropped += len(data)
+                self._put_aside(stream, channel, data)
             else:
                 log.write(data, channel, int(self.id or 0))
-            if (channel is Channel.STDOUT and self.collectStdout and stream == "stdout") or (
-                channel is Channel.STDERR and self.collectStderr
-            ):
-                self._collected[channel].append(data)
+            if not stream.startswith("log:"):
+                self._collect(channel, data)
+
+    @property
+    def _collects(self) -> bool:
+        return self.collectStdout or self.collectStderr
+
+    def _collect(self, channel: Channel, data: bytes) -> None:
+        if (self.collectStdout and channel is Channel.STDOUT) or (self.collectStderr and channel is Channel.STDERR):
+            self._collected[channel].append(data)
+
+    def _put_aside(self, stream: str, channel: Channel, data: bytes) -> None:
+        """Output that goes into no log is counted, and kept if it is to be given to the step, also after a restart."""
+        assert self._home is not None and self.id is not None
+        if self._aside is None:
+            self._aside, reader = self._home.aside(self.id)
+            reader.close()
+        kept = data if self._collects and not stream.startswith("log:") else b""
+        self._aside.append(kept, channel, self.id, self._home.build.now(), taken=len(data))
 
     def finished(self, outcome: dict[str, Any]) -> None:
         assert self._home is not None and self.id is not None and self._over is not None
@@ -230,13 +343,16 @@ class RemoteCommand:
         if self._over.called:
             return
         build.store.transact(commands.finish, self.id, outcome, build.now())
+        self._take(outcome)
+        self._over.callback(None)
+
+    def _take(self, outcome: dict[str, Any]) -> None:
         self.outcome = outcome
         rc = outcome.get("rc")
         self.rc = rc if isinstance(rc, int) else None
         self.updates["rc"] = [self.rc]
         if "result" in outcome:
             self.updates["result"] = [outcome["result"]]
-        self._over.callback(None)
 
     def write(self, offset: int, data: bytes) -> int:
         if self.upload is None:
@@ -248,7 +364,10 @@ class RemoteCommand:
             raise CommandRefused(f"{self.remote_command} asks for a file, but there is none")
         return self.download.read(offset, length)
 
+    # -- its end without the slave
+
     def lost(self, why: str) -> None:
+        """The slave is gone for good, and with it the command."""
         assert self._home is not None and self.id is not None and self._over is not None
         if self._over.called:
             return
@@ -329,37 +448,3 @@ class RemoteShellCommand(RemoteCommand):
             stdioLogName=stdioLogName,
         )
         self.command = command
-
-
-def _is_masked(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 3 and value[0] == "obfuscated"
-
-
-def for_journal(value: Any) -> Any:
-    """Arguments as they may be kept and shown: what is obfuscated by its stand-in, bytes as text."""
-    if _is_masked(value):
-        return value[2]
-    if isinstance(value, dict):
-        return {str(key): for_journal(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [for_journal(item) for item in value]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
-
-
-def for_wire(value: Any) -> Any:
-    """Arguments as plain data. Raises CommandRefused for what cannot cross."""
-    if isinstance(value, dict):
-        return {str(key): for_wire(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple(for_wire(item) for item in value)
-    if isinstance(value, list):
-        return [for_wire(item) for item in value]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, (bool, int)) and not isinstance(value, bool):
-        return int(value)
-    if isinstance(value, (str, bytes, float, bool, type(None))):
-        return value
-    raise CommandRefused(f"{value!r} cannot be sent to a slave: only strings, numbers, lists and dictionaries can")

@@ -5,7 +5,7 @@ The wire is none of job control's business: `buildbot.slaves` implements `SlaveS
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from buildbot.model import CommandID, SlaveID
@@ -23,7 +23,7 @@ class CommandSink(Protocol):
     """Where a remote command's messages go. Every method is called in the reactor."""
 
     def held(self) -> int:
-        """How many bytes of the command's output are safely in files."""
+        """How many bytes of the command's output have been taken, and will still be after a restart."""
 
     def output(self, pieces: list[tuple[str, bytes]]) -> None:
         """Write output: (stream, bytes) in order. When it returns, the bytes are in the log. Raises OSError."""
@@ -37,12 +37,12 @@ class CommandSink(Protocol):
     def read(self, offset: int, length: int) -> bytes:
         """A piece of a file to download; empty at its end."""
 
-    def lost(self, why: str) -> None:
-        """The slave is gone, and with it the command."""
-
 
 class SlaveSession(Protocol):
-    """One connection of one slave, while it lasts."""
+    """One connection of one slave, while it lasts.
+
+    When it ends, nothing is said to the sinks: their commands go on on the slave, and are resumed on the next one.
+    """
 
     @property
     def name(self) -> str: ...
@@ -58,13 +58,21 @@ class SlaveSession(Protocol):
     def details(self) -> Mapping[str, Any]:
         """What the slave told about itself."""
 
+    @property
+    def kept(self) -> Collection[CommandID]:
+        """The commands of earlier connections that the slave still holds: each waits to be resumed."""
+
     def command_version(self, command: str) -> str | None:
         """The version of a command that the slave knows, None when it does not know it."""
 
     async def order(
         self, command: CommandID, name: str, builddir: str, args: dict[str, Any], sink: CommandSink
-    ) -> None:
-        """Have the slave run a command. Returns when it has taken the order. Raises CommandRefused, SlaveLost."""
+    ) -> bool:
+        """Have the slave run a command. Returns when it has taken the order: False if the command is over already,
+        and nobody knows how. Raises CommandRefused, SlaveLost."""
+
+    async def resume(self, command: CommandID, sink: CommandSink) -> bool:
+        """Go on with a command that the slave holds. False if it does not, or lacks bytes of it. Raises SlaveLost."""
 
     async def interrupt(self, command: CommandID, why: str) -> None:
         """Ask the slave to end a command; its end comes through the sink. Raises SlaveLost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 from buildbot.model import LogID, StepID
@@ -42,6 +42,10 @@ class StepLog:
     """One log. Awaiting it gives itself, because Buildbot's newer steps await what `addLog` returns.
 
     kind: "stream" (channels), "text" or "html". encoding: of text that is added, and of bytes that observers see.
+
+    When the step's code runs again after a restart, the log is there already. What the step itself writes is then
+    compared with nothing but the count of what it wrote before, and only what goes beyond it is appended; what its
+    commands wrote is told to observers by `recall`.
     """
 
     def __init__(
@@ -67,9 +71,10 @@ class StepLog:
         self._watchers: list[Watcher] = []
         self._decoders: dict[Channel, Any] = {}
         self._files = files
-        self._path = path
         self.id: LogID = store.transact(log_rows.add, step=step, name=name, slug=slug, kind=kind, path=path, now=now())
+        self.path = path
         self._writer = files.write(path)
+        self._repeats = self._writer.held(STEP_ITSELF)  # so many bytes of the step come again
 
     def __await__(self) -> Generator[Any, Any, StepLog]:
         yield from ()
@@ -79,13 +84,33 @@ class StepLog:
 
     def write(self, data: bytes, channel: Channel, producer: int = STEP_ITSELF) -> None:
         """Append bytes. Raises OSError with nothing written."""
-        self._writer.append(data, channel, producer, self._now())
+        known = 0
+        if producer == STEP_ITSELF and self._repeats:
+            known = min(self._repeats, len(data))
+            self._repeats -= known
+        self._writer.append(data[known:], channel, producer, self._now())
         if self._watchers:
             self._tell(channel, data, final=False)
 
+    def go_on(self) -> None:
+        """What the step writes from now on is new, however much of it was there before."""
+        self._repeats = 0
+
     def held(self, producer: int) -> int:
-        """How many bytes of this producer the log has."""
+        """How many bytes of this producer the log has taken."""
         return self._writer.held(producer)
+
+    def recall(self, producer: int, taker: Callable[[Channel, bytes], None] | None = None) -> Iterator[None]:
+        """Tell the observers, and `taker`, what a producer has written; a piece at each turn of the iterator."""
+        if (not self._watchers and taker is None) or not self.held(producer):
+            return
+        with self._files.read(self.path) as reader:
+            for run, data in reader.pieces(0, reader.size):
+                if run.producer == producer:
+                    if taker is not None:
+                        taker(run.channel, data)
+                    self._tell(run.channel, data, final=False)
+                    yield
 
     def watch(self, watcher: Watcher) -> None:
         self._watchers.append(watcher)
@@ -106,6 +131,12 @@ class StepLog:
             watcher.ended()
         self._store.transact(log_rows.finish, self.id, self._writer.size, self._writer.lines, self._now())
         self._writer.close()
+
+    def leave(self) -> None:
+        """This process ends; the next one goes on with the log."""
+        if not self.finished:
+            self.finished = True
+            self._writer.close()
 
     def _tell(self, channel: Channel, data: bytes, final: bool) -> None:
         decoder = self._decoders.get(channel)
@@ -160,6 +191,6 @@ class StepLog:
         return text if isinstance(text, bytes) else text.encode(self._encoding, "surrogateescape")
 
     def _read(self, channels: tuple[Channel, ...]) -> str:
-        with self._files.read(self._path) as reader:
+        with self._files.read(self.path) as reader:
             pieces = [data for run, data in reader.pieces(0, reader.size) if run.channel in channels]
         return b"".join(pieces).decode(self._encoding, "replace")

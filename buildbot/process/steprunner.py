@@ -10,20 +10,27 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from buildbot.model import Result
+from buildbot.model import Result, StepID
 from buildbot.process.buildstep import BuildStep, BuildStepFailed
 from buildbot.process.properties import render
 from buildbot.process.rendering import needs_rendering
-from buildbot.process.results import ALL_RESULTS, CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED
+from buildbot.process.results import ALL_RESULTS, CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS
 from buildbot.process.slaveport import CommandRefused, SlaveLost
-from buildbot.store import steps
+from buildbot.store import Store, commands, logs, steps
 
 _log = Logger()
 
 
-async def run_step(step: BuildStep, number: int) -> int:
-    """Run a step that has its build, from its row to its result."""
+_FLAGS = ("haltOnFailure", "flunkOnWarnings", "flunkOnFailure", "warnOnWarnings", "warnOnFailure", "alwaysRun")
+
+
+async def run_step(step: BuildStep, number: int, record: steps.Record | None = None) -> tuple[int, list[str]]:
+    """Run a step that has its build, from its row to its result; answers that, and what it adds to the build's text.
+
+    record: what the store knows of it, if it had begun before a restart of the master.
+    """
     build = step.build
+    step.replays = record is not None
     wrong_name: Exception | None = None
     if needs_rendering(step.name):
         try:
@@ -33,22 +40,65 @@ async def run_step(step: BuildStep, number: int) -> int:
         except Exception as bug:
             step.name, wrong_name = type(step).name if isinstance(type(step).name, str) else "step", bug
     step.name = build.unique_step_name(build.secrets.mask(str(step.name)))
-    step._row = build.store.transact(steps.start, build.id, number, step.name, "starting", build.now())
+    step._row = build.store.transact(_begin, step, number)
     build.moved()
     try:
-        result = await _result_of(step) if wrong_name is None else _exception(step, wrong_name)
+        result = await _result_of(step, record) if wrong_name is None else _exception(step, wrong_name)
     finally:
-        step.finish_logs()
+        if build.left:
+            step.leave()
+        else:
+            step.finish_logs()
     step.results = result
-    text = build.secrets.mask(_text_of(step))
-    hidden = _hidden(step)
-    build.store.transact(steps.finish, step._row, Result(result), text, hidden, build.now())
-    build.store_properties()
+    if step.logs:
+        await build.services.in_thread(build.log_files.sync, [log.path for log in step.logs.values()])
+    words = [build.secrets.mask(each) for each in _words_of(step)]
+    build.store.transact(_settle, step, build.secrets.mask(_text_of(step)), words)
+    step.forget_asides()
     build.moved()
-    return result
+    return result, words
 
 
-async def _result_of(step: BuildStep) -> int:
+def _begin(store: Store, step: BuildStep, number: int) -> StepID:
+    id = steps.start(store, step.build.id, number, str(step.name), "starting", step.build.now())
+    if step.replays:
+        logs.reopen(store, id)
+    return id
+
+
+def _settle(store: Store, step: BuildStep, text: str, words: list[str]) -> None:
+    """The end of a step, and the properties as it leaves them: a restart finds both or neither."""
+    steps.finish(
+        store,
+        step.step_id,
+        Result(step.results or 0),
+        text,
+        _hidden(step),
+        step.build.now(),
+        words=words,
+        statistics=step.getStatistics(),
+        made_steps=step.made_steps,
+    )
+    step.build.store_properties()
+
+
+async def recall_step(step: BuildStep, record: steps.Record) -> tuple[int, list[str]]:
+    """Make the step what it was at its end, before a restart of the master; its code does not run again."""
+    for name in _FLAGS:
+        value = getattr(step, name)
+        if needs_rendering(value):
+            setattr(step, name, await render(value, step.build))
+    step.name = step.build.unique_step_name(record.step.name)
+    step._row = record.step.id
+    result = record.step.result
+    assert result is not None
+    step.results = int(result)
+    for statistic, value in record.statistics.items():
+        step.setStatistic(statistic, value)
+    return int(result), record.words
+
+
+async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
     try:
         for name in step.all_renderables():
             value = getattr(step, name)
@@ -60,17 +110,18 @@ async def _result_of(step: BuildStep) -> int:
             return SKIPPED
         if _was_stopped(step):
             return CANCELLED
-        step.write_summary()
-        step._running = ensureDeferred(_run(step))
-        answer: Any = await step._running
-        if answer not in ALL_RESULTS:
-            raise TypeError(f"run() of {type(step).__name__} returned {answer!r}, which is not a result")
-        result = int(answer)
-        return CANCELLED if _was_stopped(step) and result != RETRY else result
+        return await _run_code(step, record)
     except SlaveLost as lost:
         step.stop_reason = step.stop_reason or str(lost)
         return CANCELLED if step.stopped else RETRY
+    except commands.Diverged as other:
+        if record is not None:
+            step.build.is_not_to_blame()
+        step.stop_reason = f"it cannot go on: {other}"
+        return RETRY
     except CancelledError:
+        if step.build.left:
+            raise
         return CANCELLED
     except BuildStepFailed:
         return CANCELLED if step.stopped else FAILURE
@@ -79,6 +130,30 @@ async def _result_of(step: BuildStep) -> int:
         return EXCEPTION
     except Exception as bug:
         return _exception(step, bug)
+
+
+async def _run_code(step: BuildStep, record: steps.Record | None) -> int:
+    build = step.build
+    build.settle()
+    await build.a_session()
+    if _was_stopped(step):
+        return CANCELLED
+    if record is not None and record.code_began and not step.resumable:
+        if not step.idempotent:
+            raise commands.Diverged(f"what {step.name} does outside of the slave may or may not have been done")
+        step.replays = False
+        step.runs_anew = True
+    text = build.secrets.mask(step.getCurrentSummary().get("step", ""))
+    build.store.transact(steps.begin, step.step_id, text, build.now())
+    step._running = ensureDeferred(_run(step))
+    if record is not None and build.stopped and build.stop_step == record.step.number:
+        interrupted = ensureDeferred(step.interrupt(build.stop_reason))  # somebody had asked for it before the restart
+        interrupted.addErrback(lambda why: _log.failure("interrupting failed", why))  # type: ignore[unused-awaitable]
+    answer: Any = await step._running
+    if answer not in ALL_RESULTS:
+        raise TypeError(f"run() of {type(step).__name__} returned {answer!r}, which is not a result")
+    result = int(answer)
+    return CANCELLED if _was_stopped(step) and result != RETRY else result
 
 
 def _was_stopped(step: BuildStep) -> bool:
@@ -125,6 +200,18 @@ def _text_of(step: BuildStep) -> str:
     if step.results in (CANCELLED, RETRY) and step.stop_reason and step.stop_reason not in text:
         text = f"{text}: {step.stop_reason}"
     return text
+
+
+def _words_of(step: BuildStep) -> list[str]:
+    """What a step adds to the text of its build: what it wants to say there, or its name if it did not go well."""
+    try:
+        said = step.getBuildResultSummary().get("build")
+    except Exception:
+        said = None  # logged when the step's own text was made of the same summary
+    if said:
+        return [str(said)]
+    quiet = step.results in (SUCCESS, SKIPPED) or step.updateBuildSummaryPolicy is not None
+    return [] if quiet else [str(step.name)]
 
 
 def _hidden(step: BuildStep) -> bool:

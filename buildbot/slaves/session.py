@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, ensureDeferred
@@ -24,8 +24,8 @@ from buildbot.slaves.guard import GuardedBroker
 
 T = TypeVar("T")
 
-PING_SECONDS = 30.0
-ANSWER_SECONDS = 30.0
+PING_SECONDS = 20.0
+ANSWER_SECONDS = 20.0
 LONGEST_PIECE = 64 * 1024
 LOST = (pb.DeadReferenceError, pb.PBConnectionLost)
 
@@ -55,6 +55,7 @@ class SlaveSession:
         mind: pb.RemoteReference,
         broker: GuardedBroker,
         clock: IReactorTime,
+        wanted: Callable[[SlaveID], Collection[CommandID]],
         heard: Callable[[SlaveSession], None],
         gone: Callable[[SlaveSession, str], None],
     ) -> None:
@@ -63,10 +64,12 @@ class SlaveSession:
         self.id = id
         self.incarnation: str | None = None
         self.details: Mapping[str, Any] = {}
+        self.kept: Collection[CommandID] = ()
         self.lost_why: str | None = None
         self._mind = mind
         self._broker = broker
         self._clock = clock
+        self._wanted = wanted
         self._heard = heard
         self._gone = gone
         self._sinks: dict[CommandID, CommandSink] = {}
@@ -76,8 +79,8 @@ class SlaveSession:
     # -- life
 
     async def introduce(self) -> None:
-        """Learn who the slave is, and have it drop what an earlier master left. Raises NotOurDialect, or that it is
-        gone."""
+        """Learn who the slave is, have it keep the commands that go on and drop all others. Raises NotOurDialect, or
+        that it is gone."""
         details = await self._call("getSlaveInfo")
         if not isinstance(details, dict) or not isinstance(details.get("resumable"), dict):
             raise NotOurDialect(
@@ -87,20 +90,25 @@ class SlaveSession:
         self.details = {str(key): value for key, value in details.items() if _is_plain(value)}
         incarnation = resumable.get("incarnation")
         self.incarnation = incarnation if isinstance(incarnation, str) else None
-        await self._call("attach", {})
+        states = await self._call("attach", {str(command): None for command in self._wanted(self.id)})
+        if isinstance(states, dict):
+            self.kept = {CommandID(int(id)) for id, state in states.items() if state in ("running", "finished")}
         self._plan_ping()
 
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the last sign of life."""
+        return self._clock.seconds() - self._last_heard
+
     def lose(self, why: str) -> None:
-        """The connection is over; whoever waits for a command hears of it. Harmless twice."""
+        """The connection is over; what the slave runs goes on. Harmless twice."""
         if self.lost_why is not None:
             return
         self.lost_why = why
         if self._pinging is not None and self._pinging.active():
             self._pinging.cancel()
+        self._sinks = {}
         self._gone(self, why)
-        sinks, self._sinks = self._sinks, {}
-        for sink in sinks.values():
-            sink.lost(why)
         self._broker.close()
 
     def is_traffic(self) -> None:
@@ -112,7 +120,7 @@ class SlaveSession:
             self._pinging = self._clock.callLater(PING_SECONDS, self._ping)
 
     def _ping(self) -> None:
-        if self._clock.seconds() - self._last_heard < PING_SECONDS:
+        if self.silent_for < PING_SECONDS:
             self._heard(self)
             self._plan_ping()
             return
@@ -154,7 +162,7 @@ class SlaveSession:
 
     async def order(
         self, command: CommandID, name: str, builddir: str, args: dict[str, Any], sink: CommandSink
-    ) -> None:
+    ) -> bool:
         if self.command_version(name) is None:
             raise CommandRefused(
                 f"slave {self.name} does not know the command {name!r}; install a newer buildslave on that machine, or "
@@ -163,10 +171,23 @@ class SlaveSession:
         self._sinks[command] = sink
         order = {"id": str(command), "name": name, "builddir": builddir, "args": args, "held": sink.held()}
         try:
-            await self._call("order", order)
+            taken = await self._call("order", order)
         except BaseException:
             self._sinks.pop(command, None)
             raise
+        return taken is True
+
+    async def resume(self, command: CommandID, sink: CommandSink) -> bool:
+        self._sinks[command] = sink
+        try:
+            state = await self._call("resume", str(command), sink.held())
+        except BaseException:
+            self._sinks.pop(command, None)
+            raise
+        if state not in ("running", "finished"):
+            self._sinks.pop(command, None)
+            return False
+        return True
 
     async def interrupt(self, command: CommandID, why: str) -> None:
         await self._call("interrupt", str(command), why)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, ensureDeferred
@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.spread import pb
 
 from buildbot.config.slave import BuildSlave
-from buildbot.model import SlaveID
+from buildbot.model import CommandID, SlaveID
 from buildbot.process.slaveport import CommandRefused, SlaveLost
 from buildbot.slaves.guard import GuardedBroker
 from buildbot.slaves.pbport import PBPorts, Registration
@@ -22,8 +22,9 @@ from buildbot.store import Store, slaves
 class SlaveSessions:
     """The connected slaves by name (`here`), and the registrations that let them in.
 
-    `lost(session, why)` is told when a session ends, before its commands are. `retire(name)` is told when somebody at
-    the slave's machine wants it to be shut down.
+    wanted(id): the commands that the slave is to keep when it connects. came(session): it is here and takes orders.
+    lost(session, why): a session that was here has ended. retire(name): somebody at the slave's machine wants it to be
+    shut down.
     """
 
     _log = Logger()
@@ -35,6 +36,8 @@ class SlaveSessions:
         ports: PBPorts,
         clock: IReactorTime,
         now: Callable[[], float],
+        wanted: Callable[[SlaveID], Collection[CommandID]],
+        came: Callable[[SlaveSession], None],
         lost: Callable[[SlaveSession, str], None],
         retire: Callable[[str], object],
     ) -> None:
@@ -44,6 +47,8 @@ class SlaveSessions:
         self._ports = ports
         self._clock = clock
         self._now = now
+        self._wanted = wanted
+        self._came = came
         self._lost = lost
         self._newest: dict[str, SlaveSession] = {}  # the last that logged in, taken or not yet
         self._registered: dict[tuple[str, str], tuple[str, Registration]] = {}
@@ -72,7 +77,14 @@ class SlaveSessions:
     def open(self, name: str, id: SlaveID, mind: pb.RemoteReference, broker: GuardedBroker) -> SlaveSession:
         """A slave has logged in. A newer connection of the same slave wins."""
         session = SlaveSession(
-            name=name, id=id, mind=mind, broker=broker, clock=self._clock, heard=self._is_heard, gone=self._is_gone
+            name=name,
+            id=id,
+            mind=mind,
+            broker=broker,
+            clock=self._clock,
+            wanted=self._wanted,
+            heard=self._is_heard,
+            gone=self._is_gone,
         )
         self._newest[name] = session
 
@@ -112,6 +124,7 @@ class SlaveSessions:
             details=_as_json(details),
         )
         self._log.info("slave {name} is connected", name=session.name)
+        self._came(session)
 
     def _is_heard(self, session: SlaveSession) -> None:
         self._store.transact(slaves.heard, session.id, self._now())
@@ -123,7 +136,7 @@ class SlaveSessions:
             del self.here[session.name]
             self._store.transact(slaves.lost, session.id, self._now(), why)
             self._log.info("slave {name} is lost: {why}", name=session.name, why=why)
-        self._lost(session, why)
+            self._lost(session, why)
 
 
 class SlaveAvatar:

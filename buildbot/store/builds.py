@@ -21,7 +21,7 @@ from buildbot.store.store import Queries, Store
 
 COLUMNS = (
     "b.id, b.builder_id, b.number, b.slave_id, b.started_at, b.complete_at, b.result, b.state_text, b.reason, "
-    "b.attempt, b.stop_reason, b.stop_result, b.slot"
+    "b.attempt, b.stop_reason, b.stop_result, b.stop_step, b.slot"
 )
 
 
@@ -38,6 +38,7 @@ def row(
     attempt: int,
     stop_reason: str | None,
     stop_result: int | None,
+    stop_step: int | None,
     slot: int,
 ) -> Build:
     return Build(
@@ -53,6 +54,7 @@ def row(
         attempt,
         stop_reason,
         None if stop_result is None else Result(stop_result),
+        stop_step,
         slot,
     )
 
@@ -66,10 +68,12 @@ def start(
     reason: str,
     now: float,
     because: Mapping[BuildRequestID, str] | None = None,
+    recipe: Sequence[str] = (),
 ) -> Build:
     """Claim the requests and make the build, in one transaction. Raises requests.AlreadyClaimed.
 
     claimed: the request that it is made for, then those that are merged into it. because: why each of those is.
+    recipe: the digests of what it will run, for a master that goes on with it after a restart.
     """
     first, *others = claimed
     merged = {request: (because or {}).get(request, "") for request in others}
@@ -82,8 +86,8 @@ def start(
     slot = _free_slot(store, builder, slave)
     text, attempt = "building", 1 + int(earlier)
     id = store.insert(
-        "INSERT INTO builds (builder_id, number, slave_id, started_at, state_text, reason, attempt, slot) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO builds (builder_id, number, slave_id, started_at, state_text, reason, attempt, slot, recipe) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         builder,
         number,
         slave,
@@ -92,6 +96,7 @@ def start(
         reason,
         attempt,
         slot,
+        json.dumps(list(recipe)),
     )
     requests.claim(store, first, now, merged, build_id=id)
     store.execute_many(
@@ -118,7 +123,8 @@ def finish(store: Store, id: BuildID, result: Result, text: str, now: float, *, 
     counts: whether a RETRY is one of the few that a request has; see `requests.put_back`.
     """
     changed = store.execute(
-        "UPDATE builds SET complete_at = ?, result = ?, state_text = ? WHERE id = ? AND complete_at IS NULL",
+        "UPDATE builds SET complete_at = ?, result = ?, state_text = ?, recipe = NULL "
+        "WHERE id = ? AND complete_at IS NULL",
         now,
         result,
         text,
@@ -146,6 +152,29 @@ def finish(store: Store, id: BuildID, result: Result, text: str, now: float, *, 
         text=text,
     )
     return True
+
+
+def ask_to_stop(store: Store, id: BuildID, reason: str, result: Result, step: int) -> bool:
+    """Write down that somebody wants it to end, so that it does even if the master is restarted. The first one wins.
+
+    step: how many of its steps have ended.
+    """
+    return bool(
+        store.execute(
+            "UPDATE builds SET stop_reason = ?, stop_result = ?, stop_step = ? "
+            "WHERE id = ? AND complete_at IS NULL AND stop_reason IS NULL",
+            reason,
+            result,
+            step,
+            id,
+        )
+    )
+
+
+def recipe(store: Queries, id: BuildID) -> list[str]:
+    """The digests of what a running build was started to run."""
+    found: list[str] = json.loads(store.value("SELECT recipe FROM builds WHERE id = ?", id) or "[]")
+    return found
 
 
 def set_text(store: Store, id: BuildID, text: str) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from buildbot.model import JSON, CommandID, CommandState, RemoteCommandRow, StepID
+from buildbot.model import JSON, BuildID, CommandID, CommandState, RemoteCommandRow, SlaveID, StepID
 from buildbot.store.store import Queries, Store
 
 COLUMNS = "id, step_id, ordinal, name, args, state, incarnation, ordered_at, finished_at, outcome"
@@ -119,6 +119,40 @@ def lose(store: Store, id: CommandID, now: float) -> bool:
             now,
             id,
         )
+    )
+
+
+def open_on(store: Queries, slave: SlaveID) -> list[CommandID]:
+    """What the running builds of a slave wait for there, oldest first."""
+    return [
+        CommandID(id)
+        for id in store.column(
+            "SELECT c.id FROM commands AS c JOIN steps AS s ON s.id = c.step_id JOIN builds AS b ON b.id = s.build_id "
+            "WHERE c.state IN ('ordered', 'running') AND b.slave_id = ? AND b.complete_at IS NULL ORDER BY c.id",
+            slave,
+        )
+    ]
+
+
+def open_of(store: Queries, build: BuildID) -> list[CommandID]:
+    """What a running build waits for on its slave."""
+    return [
+        CommandID(id)
+        for id in store.column(
+            "SELECT c.id FROM commands AS c JOIN steps AS s ON s.id = c.step_id "
+            "WHERE c.state IN ('ordered', 'running') AND s.build_id = ?",
+            build,
+        )
+    ]
+
+
+def newest_of(store: Queries, build: BuildID) -> RemoteCommandRow | None:
+    """The last thing that a build asked of its slave."""
+    return store.first(
+        row,
+        f"SELECT {COLUMNS} FROM commands WHERE incarnation IS NOT NULL "
+        "AND step_id IN (SELECT id FROM steps WHERE build_id = ?) ORDER BY id DESC LIMIT 1",
+        build,
     )
 
 

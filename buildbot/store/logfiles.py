@@ -8,7 +8,8 @@ them, buildbot.store.logreader reads them. Whoever works with logs needs this mo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -70,6 +71,27 @@ class LogFiles:
     def read(self, path: str) -> LogReader:
         """Raises FileNotFoundError when the file is not there (removed, or on another disk)."""
         return LogReader(self.root / path)
+
+    def held(self, path: str, producer: int) -> int:
+        """How many bytes of a producer a log has taken that nobody writes at present; 0 when there is no such file."""
+        if not (self.root / path).exists():
+            return 0
+        writer = self.write(path)
+        try:
+            return writer.held(producer)
+        finally:
+            writer.close()
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Have these logs on the disk. Takes its time: to be called in a thread. Raises OSError."""
+        for path in paths:
+            full = self.root / path
+            for part in (full, full.with_suffix(".idx")):
+                descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def remove(self, path: str) -> None:
         """Take a log away, with all that lies beside it; harmless when it is not there."""

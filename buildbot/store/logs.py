@@ -39,6 +39,11 @@ def finish(store: Store, id: LogID, size: int, lines: int, now: float) -> None:
     )
 
 
+def reopen(store: Store, step: StepID) -> None:
+    """The step goes on after a restart, and perhaps its logs do."""
+    store.execute("UPDATE logs SET finished_at = NULL, size = NULL, lines = NULL WHERE step_id = ?", step)
+
+
 def get(store: Queries, id: LogID) -> Log | None:
     return store.first(Log, f"SELECT {COLUMNS} FROM logs AS l WHERE l.id = ?", id)
 
@@ -60,6 +65,10 @@ def of_step(store: Queries, step: StepID) -> list[Log]:
     return store.all(Log, f"SELECT {COLUMNS} FROM logs AS l WHERE l.step_id = ? ORDER BY l.id", step)
 
 
-def unfinished(store: Queries) -> list[Log]:
-    """The logs that were open when the last process ended."""
-    return store.all(Log, f"SELECT {COLUMNS} FROM logs AS l WHERE l.finished_at IS NULL ORDER BY l.id")
+def left_open(store: Queries) -> list[Log]:
+    """The logs of steps that have ended, which nobody goes on with."""
+    return store.all(
+        Log,
+        f"SELECT {COLUMNS} FROM logs AS l JOIN steps AS s ON s.id = l.step_id "
+        "WHERE l.finished_at IS NULL AND s.complete_at IS NOT NULL ORDER BY l.id",
+    )

@@ -153,6 +153,7 @@ CREATE TABLE builds (                   -- what ran, or runs
     attempt INTEGER NOT NULL,           -- 1, or more after RETRY
     stop_reason TEXT,                   -- somebody asked for its end, and why; NULL: nobody did
     stop_result INTEGER,                -- model.Result that it comes to then; NULL: nobody asked for its end
+    stop_step INTEGER,                  -- how many steps it had ended when somebody asked; NULL: nobody asked
     recipe TEXT CHECK (recipe IS NULL OR json_valid(recipe)),  -- digests of its steps' configuration; NULL: finished
     slot INTEGER NOT NULL DEFAULT 1,    -- which of its builder's directories on the slave it has, from 1
     UNIQUE (builder_id, number)
@@ -192,6 +193,7 @@ CREATE TABLE steps (                    -- of each build, in order
     statistics TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(statistics)),  -- JSON: its numbers, such as tests passed
     made_steps INTEGER NOT NULL DEFAULT 0 CHECK (made_steps IN (0, 1)),  -- 1: its code added steps to the build
     locks_since REAL,                   -- since when it waits for locks; NULL: it waits for none
+    code_began_at REAL,                 -- when its own code began to run; NULL: it waits, or is skipped
     UNIQUE (build_id, number)
 ) STRICT;
 

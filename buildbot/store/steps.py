@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
 from buildbot.model import BuildID, Result, Step, StepID, StepURL
 from buildbot.store.store import Queries, Store
 
 COLUMNS = "s.id, s.build_id, s.number, s.name, s.started_at, s.complete_at, s.result, s.state_text, s.hidden"
+
+
+class Record(NamedTuple):
+    """What a build that goes on after a restart must know of a step that it had begun."""
+
+    step: Step
+    words: list[str]  # what it adds to the text of its build
+    statistics: dict[str, Any]
+    made_steps: bool  # its code added steps to the build
+    code_began: bool
 
 
 def row(
@@ -53,17 +67,59 @@ def set_text(store: Store, id: StepID, text: str) -> None:
     store.execute("UPDATE steps SET state_text = ? WHERE id = ? AND complete_at IS NULL", text, id)
 
 
-def finish(store: Store, id: StepID, result: Result, text: str, hidden: bool, now: float) -> bool:
+def begin(store: Store, id: StepID, text: str, now: float) -> bool:
+    """Its own code runs now, for the first time or again."""
     return bool(
         store.execute(
-            "UPDATE steps SET complete_at = ?, result = ?, state_text = ?, hidden = ? "
+            "UPDATE steps SET state_text = ?, code_began_at = coalesce(code_began_at, ?) "
             "WHERE id = ? AND complete_at IS NULL",
+            text,
+            now,
+            id,
+        )
+    )
+
+
+def finish(
+    store: Store,
+    id: StepID,
+    result: Result,
+    text: str,
+    hidden: bool,
+    now: float,
+    *,
+    words: Sequence[str] = (),
+    statistics: Mapping[str, Any] | None = None,
+    made_steps: bool = False,
+) -> bool:
+    """End a step. words, statistics, made_steps: see Record."""
+    return bool(
+        store.execute(
+            "UPDATE steps SET complete_at = ?, result = ?, state_text = ?, hidden = ?, words = ?, statistics = ?, "
+            "made_steps = ? WHERE id = ? AND complete_at IS NULL",
             now,
             result,
             text,
             int(hidden),
+            json.dumps(list(words)),
+            json.dumps(dict(statistics or {}), default=repr),
+            int(made_steps),
             id,
         )
+    )
+
+
+def records(store: Queries, build: BuildID) -> list[Record]:
+    """Every step that a build has begun, in order."""
+
+    def record(words: str, statistics: str, made_steps: int, began: int, *columns: Any) -> Record:
+        return Record(row(*columns), json.loads(words), json.loads(statistics), bool(made_steps), bool(began))
+
+    return store.all(
+        record,
+        f"SELECT s.words, s.statistics, s.made_steps, s.code_began_at IS NOT NULL, {COLUMNS} "
+        "FROM steps AS s WHERE s.build_id = ? ORDER BY s.number",
+        build,
     )
 
 

@@ -17,6 +17,7 @@ FIRST_SCHEMA = 1
 _TO_2 = """
 ALTER TABLE builds ADD COLUMN stop_reason TEXT;
 ALTER TABLE builds ADD COLUMN stop_result INTEGER;
+ALTER TABLE builds ADD COLUMN stop_step INTEGER;
 ALTER TABLE builds ADD COLUMN recipe TEXT CHECK (recipe IS NULL OR json_valid(recipe));
 ALTER TABLE builds ADD COLUMN slot INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE build_requests_of_builds ADD COLUMN merged_because TEXT;
@@ -24,6 +25,7 @@ ALTER TABLE steps ADD COLUMN words TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(
 ALTER TABLE steps ADD COLUMN statistics TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(statistics));
 ALTER TABLE steps ADD COLUMN made_steps INTEGER NOT NULL DEFAULT 0 CHECK (made_steps IN (0, 1));
 ALTER TABLE steps ADD COLUMN locks_since REAL;
+ALTER TABLE steps ADD COLUMN code_began_at REAL;
 ALTER TABLE logs ADD COLUMN packed_as TEXT;
 ALTER TABLE build_requests ADD COLUMN cancelled_because TEXT;
 ALTER TABLE master_runs ADD COLUMN seen_at REAL;

@@ -7,6 +7,8 @@ import signal
 import sys
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from buildbot.model import EventKind, Result
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
@@ -14,7 +16,7 @@ from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
 from buildbot.process.slaveport import SlaveLost
 from buildbot.steps.shell import ShellCommand
-from buildbot.store import commands, events, requests
+from buildbot.store import absences, commands, events, requests
 from tests.processes import Process, Processes
 from tests.rig import RigCase
 
@@ -65,6 +67,8 @@ class TestLostSlaves(LostCase):
         self.make_quick("other")
         await self.start_process("other")
         bot.kill(signal.SIGKILL)
+        await self.rig.until(lambda: "bot" in self.rig.reattaching.away, "the loss is known")
+        self.rig.reattaching.give_up("bot", "slave bot was lost and did not come back")
         lost = await self.rig.built(request)
         assert lost.result is Result.RETRY
         assert lost.results == {"it": Result.RETRY}
@@ -77,17 +81,47 @@ class TestLostSlaves(LostCase):
         assert again.row.attempt == 2
         assert again.request.result is Result.SUCCESS
 
-    async def test_a_slave_that_comes_back_builds_it_again(self) -> None:
+    async def test_a_slave_that_was_killed_and_started_again_builds_it_again(self) -> None:
         self.add_sleeper()
-        await self.rig.start_slave()
+        bot = await self.start_process()
         request = self.rig.submit()
         await self.rig.until_step_runs("it", "begun\n")
         self.make_quick()
-        self.rig.cut()
-        assert (await self.rig.built(request)).result is Result.RETRY
+        bot.kill(signal.SIGKILL)
+        await self.rig.until(lambda: "bot" in self.rig.reattaching.away, "the loss is known")
+        await self.start_process()
+        lost = await self.rig.built(request)
+        assert lost.result is Result.RETRY
+        assert "slave bot was restarted" in lost.row.state_text
         assert (await self.rig.built(request, attempt=2)).result is Result.SUCCESS
 
-    async def test_the_command_of_a_lost_connection_is_killed_when_the_slave_comes_back(self) -> None:
+    async def test_after_a_lost_connection_the_build_goes_on(self) -> None:
+        ran = self.rig.base / "ran"
+        steps = [
+            ShellCommand(name="one", command=f"echo one >> {ran}; echo 1"),
+            ShellCommand(
+                name="two", command=f"echo two >> {ran}; echo begun; while [ ! -e ../go ]; do sleep 0.02; done; echo 2"
+            ),
+            ShellCommand(name="three", command=f"echo three >> {ran}; echo 3"),
+        ]
+        self.rig.add_builder("b", BuildFactory(steps))
+        await self.rig.start_slave()
+        request = self.rig.submit()
+        await self.rig.until_step_runs("two", "begun\n")
+        for _ in range(2):
+            self.rig.cut()
+            await self.rig.until(lambda: "bot" in self.rig.reattaching.away, "the loss is known")
+            assert self.rig.running.by_id
+            await self.rig.until(lambda: "bot" in self.rig.sessions.here, "the slave is back")
+        (self.rig.slave_dir() / "go").touch()
+        built = await self.rig.built(request)
+        assert built.result is Result.SUCCESS
+        assert [built.text(name) for name in ("one", "two", "three")] == ["1\n", "begun\n2\n", "3\n"]
+        assert ran.read_text().split() == ["one", "two", "three"]
+        away = absences.during(self.rig.store, built.row.slave_id, built.row.started_at, built.row.complete_at)
+        assert [absence.why for absence in away] == ["the connection was lost"] * 2
+
+    async def test_the_command_of_a_slave_that_was_given_up_is_killed_when_it_comes_back(self) -> None:
         pids = self.rig.base / "pids"
         command = f"echo $$ >> {pids}; echo begun; test -e ../quick || exec sleep 60"
         self.rig.add_builder("b", BuildFactory([ShellCommand(name="it", command=command)]))
@@ -95,7 +129,7 @@ class TestLostSlaves(LostCase):
         request = self.rig.submit()
         await self.rig.until_step_runs("it", "begun\n")
         self.make_quick()
-        self.rig.cut()
+        await self.rig.lose()
         await self.rig.built(request, attempt=2)
         first = int(pids.read_text().split()[0])
 
@@ -114,7 +148,7 @@ class TestLostSlaves(LostCase):
         request = self.rig.submit()
         for attempt in range(1, 5):
             await self.rig.until_step_runs("it", "begun\n")
-            self.rig.cut()
+            await self.rig.lose()
             assert (await self.rig.built(request, attempt=attempt)).result is Result.RETRY
         await self.rig.until(lambda: "bot" in self.rig.sessions.here)
         row = requests.get(self.rig.store, request)
@@ -139,7 +173,7 @@ class TestLostSlaves(LostCase):
         await self.rig.until_step_runs("it", "begun\n")
         (build,) = self.rig.running.by_id
         self.rig.control.stop_build(build, "tester", "enough")
-        self.rig.cut()
+        await self.rig.lose()
         built = await self.rig.built(request)
         assert built.result is Result.CANCELLED
         assert built.row.state_text == "cancelled: stopped by tester: enough"
@@ -160,7 +194,7 @@ class TestLostSlaves(LostCase):
         request = self.rig.submit()
         await self.rig.until_step_runs("it", "begun\n")
         self.rig.running.draining = True
-        self.rig.cut()
+        await self.rig.lose()
         assert (await self.rig.built(request)).result is Result.RETRY
         assert len(seen) == 1
 
@@ -178,7 +212,7 @@ class TestLostSlaves(LostCase):
         request = self.rig.submit()
         await self.rig.until_step_runs("it", "begun\n")
         self.rig.running.draining = True
-        self.rig.cut()
+        await self.rig.lose()
         built = await self.rig.built(request)
         assert built.results == {"it": Result.RETRY}
         assert len(built.commands("it")) == 1
@@ -196,7 +230,7 @@ class TestLostSlaves(LostCase):
 
         def cut() -> None:
             self.rig.running.draining = True
-            self.rig.sessions.here["bot"].lose("the test says so")
+            Deferred.fromCoroutine(self.rig.lose())
 
         self.rig.add_builder("b", BuildFactory([Cuts(name="it")]))
         await self.rig.start_slave()
@@ -205,30 +239,34 @@ class TestLostSlaves(LostCase):
         (command,) = commands.of_step(self.rig.store, built.step("it").id)
         assert command.state == "lost"
 
-
-    async def test_an_order_that_never_reached_the_slave_is_written_down_as_lost(self) -> None:
+    async def test_an_order_that_never_reached_the_slave_is_given_again(self) -> None:
         class Deaf:
             """A session that is gone, of which nobody has told yet."""
 
-            incarnation = None
+            kept = ()
 
-            async def order(self, *args: Any) -> None:
+            def __init__(self, incarnation: str) -> None:
+                self.incarnation = incarnation
+
+            async def order(self, *args: Any) -> bool:
                 raise SlaveLost("bot is gone")
 
         rig = self.rig
 
         class Orders(BuildStep):
             async def run(self) -> int:
-                rig.running.draining = True
-                self.build.session = Deaf()
-                await self.runCommand(RemoteCommand("shell", {"command": "x"}))
+                self.build.session = Deaf(self.build.session.incarnation)
+                await self.runCommand(RemoteCommand("shell", {"command": "echo once"}))
                 return SUCCESS
 
         self.rig.add_builder("b", BuildFactory([Orders(name="it")]))
         await self.rig.start_slave()
-        built = await self.rig.build()
-        assert built.results == {"it": Result.RETRY}
-        assert built.commands("it")[0].state == "lost"
+        request = self.rig.submit()
+        await self.rig.until(lambda: rig.store.value("SELECT count(*) FROM commands"), "the order is in the journal")
+        self.rig.cut()
+        built = await self.rig.built(request)
+        assert built.results == {"it": Result.SUCCESS}
+        assert built.text("it") == "once\n"
 
 
 class TestNewerConnections(LostCase):
@@ -245,5 +283,5 @@ class TestNewerConnections(LostCase):
         await self.rig.until(lambda: self.rig.sessions.here.get("bot") not in (None, session))
         lost = await self.rig.built(request)
         assert lost.result is Result.RETRY
-        assert "a newer connection of the same slave" in lost.row.state_text
+        assert "slave bot was restarted" in lost.row.state_text
         assert (await self.rig.built(request, attempt=2)).result is Result.SUCCESS

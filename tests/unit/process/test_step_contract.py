@@ -644,5 +644,5 @@ class TestRemember(RigCase):
                 return SUCCESS
 
         build = await self.run_steps(Changes())
-        self.assertEqual(build.result, Result.EXCEPTION)
-        self.assertEqual(len(self.flushLoggedErrors(commands.Diverged)), 1)
+        self.assertEqual(build.result, Result.RETRY)
+        self.assertIn("asks for 'two' where it had asked for 'one'", build.row.state_text + build.steps[0].state_text)

@@ -303,13 +303,15 @@ class TestLogs(StoreCase):
     def test_from_start_to_finish(self) -> None:
         step = self.step()
         id = self.add(step)
-        self.assertEqual([log.id for log in logs.unfinished(self.store)], [id])
+        self.assertEqual(logs.left_open(self.store), [])
+        self.store.transact(steps.finish, step, Result.SUCCESS, "done", False, NOW)
+        self.assertEqual([log.id for log in logs.left_open(self.store)], [id])
         self.store.transact(logs.finish, id, 10, 2, NOW + 1)
         self.store.transact(logs.finish, id, 99, 9, NOW + 2)
         found = logs.get(self.store, id)
         assert found is not None
         self.assertEqual((found.size, found.lines, found.finished_at), (10, 2, NOW + 1))
-        self.assertEqual(logs.unfinished(self.store), [])
+        self.assertEqual(logs.left_open(self.store), [])
 
     def test_a_replay_finds_the_row_again(self) -> None:
         step = self.step()

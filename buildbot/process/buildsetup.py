@@ -1,0 +1,80 @@
+"""What a build is made of before its first step, and the text that it ends with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from buildbot.model import BuildID, Result
+from buildbot.process.properties import render
+from buildbot.process.results import FAILURE, SKIPPED, SUCCESS
+from buildbot.process.sourcestamp import SourceStampView
+from buildbot.process.userchange import UserChange
+from buildbot.store import changes, properties, sourcestamps
+
+if TYPE_CHECKING:
+    from buildbot.process.build import Build
+
+
+def sources_of(store: Any, build: BuildID) -> list[SourceStampView]:
+    """What it builds, with the changes that led to it."""
+    blamed = [
+        (change, UserChange(change, changes.files(store, change.id), properties.of(store, "change", change.id)))
+        for change in changes.of_build(store, build)
+    ]
+    return [
+        SourceStampView(
+            stamp,
+            [view for change, view in blamed if change.codebase == stamp.codebase],
+            None if stamp.patch_id is None else sourcestamps.patch(store, stamp.patch_id),
+        )
+        for stamp in sourcestamps.of_build(store, build)
+    ]
+
+
+async def set_up_properties(build: Build) -> None:
+    """Give a build that begins its properties, each source over those before it."""
+    mine = build.properties
+    for given, source in (
+        (build.slave_config.defaultProperties, "Worker default"),
+        (build.config.defaultProperties, "Builder default"),
+        (build.services.properties, "master.cfg"),
+    ):
+        mine.update(await render(given, build), source)
+    for stamp in build.sources:
+        for change in stamp.changes:
+            mine.updateFromProperties(change.properties)
+    for request in build.requests:
+        for asked in properties.of(build.store, "buildset", request.buildset_id):
+            mine.setProperty(asked.name, asked.value, asked.source)
+    _set_standard_properties(build)
+    builders, slaves = await render((build.config.properties, build.slave_config.properties), build)
+    mine.update(builders, "Builder")
+    mine.update(slaves, "BuildSlave")
+    _set_standard_properties(build)  # nobody else's business, whatever was given
+
+
+def _set_standard_properties(build: Build) -> None:
+    mine = build.properties
+    for name, value in (
+        ("buildername", build.builder_name),
+        ("buildnumber", build.number),
+        ("builddir", build.builddir),
+        ("slavename", build.slavename),
+        ("workername", build.slavename),
+    ):
+        mine.setProperty(name, value, "Build")
+    authors = sorted({change.who for stamp in build.sources for change in stamp.changes})
+    if authors:
+        mine.setProperty("owners", authors, "Build")
+    for attribute in ("branch", "revision", "repository", "project", "codebase"):
+        values = {stamp.codebase: getattr(stamp, attribute) for stamp in build.sources}
+        if len(values) == 1:
+            mine.setProperty(attribute, next(iter(values.values())), "Build")
+        elif values:
+            mine.setProperty(attribute, values, "Build")
+
+
+def text_of(result: int, words: list[str]) -> str:
+    """A build's one line: what it came to, and what its steps say of it."""
+    first = {SUCCESS: "build successful", SKIPPED: "nothing to do", FAILURE: "failed"}
+    return " ".join([first.get(result) or Result(result).name.lower(), *words])

@@ -1,0 +1,132 @@
+"""Whether a configuration still makes the same build: a digest of each step's recipe, and of the builder's settings.
+
+A build that goes on after a restart of the master takes its steps from the configuration that is then in force. The
+digests are stored when the build begins; if the configuration now gives others, going on would mix two builds into
+one.
+
+A digest is of what a person wrote: names, arguments, and the code of functions and classes outside of Buildbot. It
+does not depend on the process, the order of sets or dictionaries, or on where in the file something stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from operator import itemgetter
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from buildbot.config.builder import BuilderConfig
+from buildbot.process.factory import Recreatable, step_factory_of
+
+MOST_PARTS = 2000  # what is beyond so many parts of a value is not looked at
+_SETTINGS = ("env", "properties", "defaultProperties", "locks", "slavebuilddir")
+_KEPT_OUT = frozenset({"_config_location"})
+_KEPT_OUT_OF_CLASSES = frozenset({"__dict__", "__weakref__", "__module__", "__doc__"})
+
+
+def recipe_of(config: BuilderConfig) -> list[str]:
+    """The digest of the builder's settings, then one for each step of its factory."""
+    settings = {name: getattr(config, name, None) for name in _SETTINGS}
+    settings["workdir"] = getattr(config.factory, "workdir", None)
+    steps = [step_factory_of(step) for step in config.factory.steps]
+    return [digest(settings), *(digest([step.factory, step.args, step.kwargs]) for step in steps)]
+
+
+def difference(before: list[str], now: list[str]) -> str | None:
+    """In words what is not the same any more; None when all is."""
+    if before[:1] != now[:1]:
+        return "the builder's own settings have changed"
+    for number, (old, new) in enumerate(zip(before[1:], now[1:], strict=False), 1):
+        if old != new:
+            return f"step {number} is another one now"
+    if len(before) != len(now):
+        return f"there are {len(now) - 1} steps where there were {len(before) - 1}"
+    return None
+
+
+def digest(value: Any) -> str:
+    """A digest of a configured value: equal for equal values, also in another process."""
+    return _hash(_Plain().of(value))
+
+
+def _hash(plain: Any) -> str:
+    return hashlib.sha256(repr(plain).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+class _Plain:
+    """A value made of strings, numbers, lists and tuples alone, in an order of its own."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, tuple[int, Any]] = {}  # by id: its number, and itself, so that the id stays its own
+
+    def of(self, value: Any) -> Any:
+        if value is None or isinstance(value, (bool, int, float, str, bytes)):
+            return value
+        if id(value) in self._seen:
+            return ["again", self._seen[id(value)][0]]
+        if len(self._seen) >= MOST_PARTS:
+            return "..."
+        self._seen[id(value)] = len(self._seen), value
+        return self._parts(value)
+
+    def _parts(self, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [type(value).__name__, *(self.of(item) for item in value)]
+        if isinstance(value, (set, frozenset)):
+            return ["set", *sorted(_hash(self.of(item)) for item in value)]
+        if isinstance(value, Mapping):
+            items = [(_hash(self.of(key)), self.of(item)) for key, item in value.items()]
+            return ["dict", *sorted(items, key=itemgetter(0))]
+        if isinstance(value, ModuleType):
+            return ["module", value.__name__]
+        if isinstance(value, CodeType):
+            return ["code", value.co_code, self.of(value.co_consts), value.co_names, value.co_varnames]
+        if isinstance(value, MethodType):
+            return ["method", self.of(value.__self__), self.of(value.__func__)]
+        if isinstance(value, FunctionType):
+            return self._function(value)
+        if isinstance(value, type):
+            return self._class(value)
+        return self._object(value)
+
+    def _function(self, value: FunctionType) -> Any:
+        if _is_ours(value.__module__):
+            name: Any = [value.__module__, value.__qualname__]
+        else:
+            name = [value.__name__, self.of(value.__code__), self.of(value.__kwdefaults__)]
+        return ["function", name, self.of(value.__defaults__), [self._cell(cell) for cell in value.__closure__ or ()]]
+
+    def _cell(self, cell: Any) -> Any:
+        try:
+            return self.of(cell.cell_contents)
+        except ValueError:
+            return "empty"
+
+    def _class(self, value: type) -> Any:
+        if _is_ours(value.__module__):
+            return ["class", value.__module__, value.__qualname__]
+        own = {
+            name: item
+            for name, item in vars(value).items()
+            if name not in _KEPT_OUT_OF_CLASSES and not name.startswith(("_abc", "__static", "__first"))
+        }
+        return ["class", value.__qualname__, self.of(value.__bases__), self.of(own)]
+
+    def _object(self, value: Any) -> Any:
+        """By what it is made of; where it stands in the file is none of that."""
+        if isinstance(value, Recreatable):
+            recipe = value.get_step_factory()
+            return ["step", self.of(recipe.factory), self.of(recipe.args), self.of(recipe.kwargs)]
+        made_of = dict(getattr(value, "__dict__", {}))
+        for kind in type(value).__mro__:
+            slots = getattr(kind, "__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                if hasattr(value, name):
+                    made_of[name] = getattr(value, name)
+        made_of = {name: item for name, item in made_of.items() if name not in _KEPT_OUT and not name.startswith("__")}
+        return ["object", self.of(type(value)), self.of(made_of)]
+
+
+def _is_ours(module: str | None) -> bool:
+    return module is not None and module.split(".")[0] in ("buildbot", "builtins", "twisted", "zope")

@@ -1,0 +1,230 @@
+"""Builds go on over the end of the master and of the slave's connection, and end as an undisturbed build does."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildbot.model import Result
+from tests.integration.a_master import AMaster
+from tests.processes import Processes, wait_until
+
+STEPS = """
+from buildbot.process.buildstep import LineConsumerLogObserver, ShellMixin
+
+
+class Counts(ShellMixin, steps.BuildStep):
+    '''Counts the lines of its command with an observer, asks twice, and makes another step.'''
+    def __init__(self, **kwargs):
+        kwargs = self.setupShellMixin(kwargs)
+        super().__init__(**kwargs)
+        self.lines = 0
+
+    def consume(self):
+        while True:
+            stream, line = yield
+            self.lines += 1
+
+    async def run(self):
+        log = await self.addLog('notes')
+        self.addLogObserver('stdio', LineConsumerLogObserver(self.consume))
+        await log.addStdout('before\\n')
+        first = await self.makeRemoteShellCommand(collectStdout=True)
+        await self.runCommand(first)
+        second = await self.makeRemoteShellCommand(collectStdout=True, stdioLogName=None)
+        await self.runCommand(second)
+        await log.addStdout('after %d lines\\n' % self.lines)
+        self.setProperty('count', self.getProperty('count', 0) + 1)
+        self.setProperty('sizes', [len(first.stdout), len(second.stdout)])
+        await self.addURL('notes', 'http://localhost/notes')
+        self.build.addStepsAfterCurrentStep([steps.ShellCommand(name='made', command=lines('made', 40))])
+        return first.results()
+
+    def getResultSummary(self):
+        return {'step': '%d lines' % self.lines, 'build': '%d lines' % self.lines}
+
+
+def lines(name, count):
+    return ['sh', '-c', 'echo %s >> RAN; for i in $(seq %d); do echo %s $i; [ $((i %% 7)) = 0 ] && echo err $i >&2; '
+            'sleep 0.02; done' % (name, count, name)]
+
+
+def numbered():
+    return util.BuildFactory([
+        steps.ShellCommand(name='one', command=lines('one', 50)),
+        Counts(name='counts', command=lines('counts', 50)),
+        steps.ShellCommand(name='fails', command=lines('fails', 40)[:2] + [lines('fails', 40)[2] + '; exit 3'],
+                           haltOnFailure=False, flunkOnFailure=False, warnOnFailure=True),
+        steps.ShellCommand(name='quiet', command=['sh', '-c', 'echo quiet >> RAN; sleep 1.5; echo done']),
+        steps.ShellCommand(name='skipped', command=['false'], doStepIf=False),
+        steps.ShellCommand(name='last', command=lines('last', 50), alwaysRun=True),
+    ])
+"""
+
+BUILDERS = """
+c['builders'] = []
+for name in {names!r}:
+    c['builders'].append(util.BuilderConfig(name=name, slavenames=['one'], factory=numbered()))
+c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames={names!r})]
+"""
+
+
+@pytest.fixture
+def master(processes: Processes, tmp_path: Path) -> AMaster:
+    return AMaster(processes, tmp_path)
+
+
+def everything(master: AMaster, builder: str) -> dict[str, Any]:
+    """All of a build that must not depend on what happened to the master: results, texts, logs, properties."""
+    of_builder = "SELECT b.id FROM builds AS b JOIN builders AS r ON r.id = b.builder_id WHERE r.name = ?"
+    build = master.value(of_builder, builder)
+    found: dict[str, Any] = {
+        "build": master.rows("SELECT number, result, state_text, attempt FROM builds WHERE id = ?", build),
+        "steps": master.rows(
+            "SELECT number, name, result, state_text, hidden, words FROM steps WHERE build_id = ? ORDER BY number",
+            build,
+        ),
+        "urls": master.rows(
+            "SELECT u.name, u.url FROM step_urls AS u JOIN steps AS s ON s.id = u.step_id WHERE s.build_id = ?", build
+        ),
+        "properties": {
+            name: (json.loads(value), source)
+            for name, value, source in master.rows(
+                "SELECT name, value, source FROM build_properties WHERE build_id = ?", build
+            )
+        },
+        "commands": master.rows(
+            "SELECT s.name, c.ordinal, c.name, c.state, json_extract(c.outcome, '$.rc') FROM commands AS c "
+            "JOIN steps AS s ON s.id = c.step_id WHERE s.build_id = ? ORDER BY s.number, c.ordinal",
+            build,
+        ),
+        "logs": {},
+    }
+    logs = master.rows(
+        "SELECT s.name, l.name, l.path, l.size FROM logs AS l JOIN steps AS s ON s.id = l.step_id WHERE s.build_id = ?",
+        build,
+    )
+    for step, name, path, size in logs:
+        data = (master.basedir / "logs" / path).read_bytes()
+        assert size == len(data), (step, name)
+        found["logs"][step, name] = by_channel(master, path)
+    found["files"] = sorted(
+        path.name for path in (master.basedir / "logs" / builder).rglob("*") if path.is_file()
+    )
+    return found
+
+
+def by_channel(master: AMaster, path: str) -> dict[str, list[bytes]]:
+    """The lines of each channel, without what differs between any two builds: times, environments, process ids."""
+    from buildbot.store.logfiles import LogFiles
+
+    channels: dict[str, bytes] = {}
+    with LogFiles(master.basedir / "logs").read(path) as reader:
+        for run, data in reader.pieces(0, reader.size):
+            channels[run.channel.name] = channels.get(run.channel.name, b"") + data
+    differs = (b"  ", b"elapsed", b"in dir", b" in dir", b"program finished", b"process")
+    kept = {name: data.splitlines() for name, data in channels.items()}
+    if "HEADER" in kept:
+        kept["HEADER"] = [line for line in kept["HEADER"] if not line.startswith(differs)]
+    return kept
+
+
+def ran(master: AMaster, builder: str) -> list[str]:
+    return (master.where / "slave-one" / builder / "build" / "RAN").read_text().split()
+
+
+WHOLE = ["one", "counts", "counts", "made", "fails", "quiet", "last"]
+
+
+STEPS_FIRST = "from buildbot.plugins import buildslave, changes, schedulers, steps, util\n" + STEPS
+
+
+def test_the_master_is_killed_many_times_in_one_build(master: AMaster) -> None:
+    master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
+    master.start()
+    master.slave()
+    master.send("r1", branch="main")
+    master.running("wild", 1)
+    kills = 0
+    while master.builds()[0].result is None and kills < 8:
+        time.sleep(0.4 + 0.23 * kills % 0.7)
+        master.kill()
+        kills += 1
+        master.start()
+    wild = master.finished("wild", 1)
+    assert kills >= 4
+    assert wild.result is Result.WARNINGS, master.log[-3000:]
+    assert ran(master, "wild") == WHOLE
+    found = everything(master, "wild")
+    assert master.open_rows() == {}
+    assert "Traceback" not in master.log
+    assert master.value("SELECT count(*) FROM absences WHERE slave_id IS NULL") >= 3
+    page = master.web.get("/builders/wild/builds/1").text
+    assert "the master was away" in page
+
+    master.stop()
+    calm = AMaster(master.processes, master.where / "calm")
+    calm.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
+    calm.start()
+    calm.slave()
+    calm.send("r1", branch="main")
+    calm.finished("wild", 1)
+    expected = everything(calm, "wild")
+    for what in expected:
+        assert found[what] == expected[what], what
+    calm.stop()
+
+
+def test_a_stop_and_a_start_do_not_wait_for_builds(master: AMaster) -> None:
+    master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
+    master.start()
+    master.slave()
+    master.send("r1", branch="main")
+    master.running("wild", 1)
+    master.stop()
+    assert master.builds()[0].result is None
+    master.start()
+    assert master.finished("wild", 1).result is Result.WARNINGS
+    assert ran(master, "wild") == WHOLE
+    assert "Traceback" not in master.log
+
+
+def test_other_steps_in_the_configuration_end_the_build_as_retry(master: AMaster) -> None:
+    master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
+    master.start()
+    master.slave()
+    master.send("r1", branch="main")
+    master.running("wild", 1)
+    master.kill()
+    master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST.replace("sleep 1.5", "sleep 0.1"))
+    master.start()
+    cut = master.finished("wild", 1)
+    assert cut.result is Result.RETRY
+    assert "the configuration is another one now: step 4 is another one now" in cut.text
+    assert master.finished("wild", 2).result is Result.WARNINGS
+    assert master.open_rows() == {}
+
+
+def test_a_stop_that_was_asked_for_before_the_master_died(master: AMaster) -> None:
+    master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
+    master.start()
+    slave = master.slave()
+    master.send("r1", branch="main")
+    master.running("wild", 1)
+    slave.kill(signal.SIGSTOP)  # so that it cannot end the command before the master dies
+    master.web.log_in()
+    master.web.press("/builders/wild/builds/1", "/builders/wild/builds/1/stop", comments="enough")
+    wait_until(lambda: master.value("SELECT stop_reason FROM builds"), what="the wish in the store")
+    master.kill()
+    slave.kill(signal.SIGCONT)
+    master.start()
+    stopped = master.finished("wild", 1)
+    assert stopped.result is Result.CANCELLED
+    assert "enough" in stopped.text
+    assert ran(master, "wild") == ["one", "last"]
+    assert master.open_rows() == {}
