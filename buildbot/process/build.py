@@ -177,10 +177,12 @@ class Build:
             if (halted or stopped) and not await self._runs_always(step):
                 continue
             self.currentStep = step
-            if record is not None and record.step.result is not None and not record.made_steps:
+            if record is None or record.step.result is None:
+                outcome, words = await run_step(step, number, record)
+            elif record.made_steps_with is None:
                 outcome, words = await recall_step(step, record)
             else:
-                outcome, words = await run_step(step, number, record)
+                outcome, words = await self._run_for_its_steps(step, record)
             self.executedSteps.append(step)
             self.currentStep = None
             texts += words
@@ -193,6 +195,16 @@ class Build:
         if not self.executedSteps:
             result = SUCCESS  # a factory without steps has nothing that could fail
         return result, buildsetup.text_of(result, texts)
+
+    async def _run_for_its_steps(self, step: BuildStep, record: steps.Record) -> tuple[int, list[str]]:
+        """Run the code of a step that had ended again over its journal, for the sake of the steps that it made."""
+        after, self.properties.properties = self.properties.properties, {}
+        for name, (value, source) in (record.made_steps_with or {}).items():
+            self.properties.setProperty(name, value, source)
+        try:
+            return await run_step(step, record.step.number, record)
+        finally:
+            self.properties.properties = after
 
     async def _set_up_properties(self) -> None:
         before = properties.of(self.store, "build", self.id) if self.restored else []
@@ -217,6 +229,8 @@ class Build:
             return True  # its own attempt to render it shows what is wrong
 
     def _finish(self, store: Store, result: int, text: str) -> None:
+        for step in self.executedSteps:
+            step.forget_asides()
         self.store_properties()
         steps.end_open(store, self.id, Result(result), "ended with its build", self.now())
         builds.finish(store, self.id, Result(result), self.secrets.mask(text), self.now(), counts=self._counts)

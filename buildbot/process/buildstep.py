@@ -136,6 +136,8 @@ class BuildStep(Recreatable):
         self.replays = False  # its code runs again over its journal, after a restart of the master
         self.runs_anew = False  # it runs again from its beginning, because that does no harm
         self.made_steps = False
+        self.ended_before = False  # it had ended before the restart, and its code runs only to make steps again
+        self.began_with: dict[str, tuple[Any, str]] = {}  # the build's properties, when it began
         self._asides: list[str] = []
         self._running: Deferred[int] | None = None
         self._summary_due: Any = None

@@ -31,6 +31,8 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
     """
     build = step.build
     step.replays = record is not None
+    step.ended_before = record is not None and record.step.result is not None
+    step.began_with = build.properties.asDict()
     wrong_name: Exception | None = None
     if needs_rendering(step.name):
         try:
@@ -54,7 +56,8 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
         await build.services.in_thread(build.log_files.sync, [log.path for log in step.logs.values()])
     words = [build.secrets.mask(each) for each in _words_of(step)]
     build.store.transact(_settle, step, build.secrets.mask(_text_of(step)), words)
-    step.forget_asides()
+    if not step.made_steps:  # its code may run once more
+        step.forget_asides()
     build.moved()
     return result, words
 
@@ -77,9 +80,10 @@ def _settle(store: Store, step: BuildStep, text: str, words: list[str]) -> None:
         step.build.now(),
         words=words,
         statistics=step.getStatistics(),
-        made_steps=step.made_steps,
+        made_steps_with=step.began_with if step.made_steps else None,
     )
-    step.build.store_properties()
+    if not step.ended_before:
+        step.build.store_properties()
 
 
 async def recall_step(step: BuildStep, record: steps.Record) -> tuple[int, list[str]]:

@@ -191,7 +191,7 @@ CREATE TABLE steps (                    -- of each build, in order
     hidden INTEGER NOT NULL CHECK (hidden IN (0, 1)),  -- 1: pages leave it out
     words TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(words)),  -- a JSON list: what it adds to the text of its build
     statistics TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(statistics)),  -- JSON: its numbers, such as tests passed
-    made_steps INTEGER NOT NULL DEFAULT 0 CHECK (made_steps IN (0, 1)),  -- 1: its code added steps to the build
+    made_steps_with TEXT CHECK (made_steps_with IS NULL OR json_valid(made_steps_with)),  -- JSON: see steps.Record
     locks_since REAL,                   -- since when it waits for locks; NULL: it waits for none
     code_began_at REAL,                 -- when its own code began to run; NULL: it waits, or is skipped
     UNIQUE (build_id, number)

@@ -12,13 +12,16 @@ from buildbot.store.store import Queries, Store
 COLUMNS = "s.id, s.build_id, s.number, s.name, s.started_at, s.complete_at, s.result, s.state_text, s.hidden"
 
 
+Properties = Mapping[str, tuple[Any, str]]  # {name: (value, source)}
+
+
 class Record(NamedTuple):
     """What a build that goes on after a restart must know of a step that it had begun."""
 
     step: Step
     words: list[str]  # what it adds to the text of its build
     statistics: dict[str, Any]
-    made_steps: bool  # its code added steps to the build
+    made_steps_with: Properties | None  # with these its code began, and it added steps to the build; None: it did not
     code_began: bool
 
 
@@ -90,20 +93,20 @@ def finish(
     *,
     words: Sequence[str] = (),
     statistics: Mapping[str, Any] | None = None,
-    made_steps: bool = False,
+    made_steps_with: Properties | None = None,
 ) -> bool:
-    """End a step. words, statistics, made_steps: see Record."""
+    """End a step. words, statistics, made_steps_with: see Record."""
     return bool(
         store.execute(
             "UPDATE steps SET complete_at = ?, result = ?, state_text = ?, hidden = ?, words = ?, statistics = ?, "
-            "made_steps = ? WHERE id = ? AND complete_at IS NULL",
+            "made_steps_with = ? WHERE id = ? AND complete_at IS NULL",
             now,
             result,
             text,
             int(hidden),
             json.dumps(list(words)),
             json.dumps(dict(statistics or {}), default=repr),
-            int(made_steps),
+            None if made_steps_with is None else json.dumps(made_steps_with),
             id,
         )
     )
@@ -112,12 +115,13 @@ def finish(
 def records(store: Queries, build: BuildID) -> list[Record]:
     """Every step that a build has begun, in order."""
 
-    def record(words: str, statistics: str, made_steps: int, began: int, *columns: Any) -> Record:
-        return Record(row(*columns), json.loads(words), json.loads(statistics), bool(made_steps), bool(began))
+    def record(words: str, statistics: str, made_steps_with: str | None, began: int, *columns: Any) -> Record:
+        made = None if made_steps_with is None else json.loads(made_steps_with)
+        return Record(row(*columns), json.loads(words), json.loads(statistics), made, bool(began))
 
     return store.all(
         record,
-        f"SELECT s.words, s.statistics, s.made_steps, s.code_began_at IS NOT NULL, {COLUMNS} "
+        f"SELECT s.words, s.statistics, s.made_steps_with, s.code_began_at IS NOT NULL, {COLUMNS} "
         "FROM steps AS s WHERE s.build_id = ? ORDER BY s.number",
         build,
     )

@@ -57,7 +57,16 @@ def named(name: str) -> Any:
 
 
 def test_everything_that_has_states_is_drawn() -> None:
-    assert list(drawings()) == ["Buildset", "Request", "Build", "Step", "Command", "Slave session", "Pause"]
+    assert list(drawings()) == [
+        "Buildset",
+        "Request",
+        "Build",
+        "Slave of a build",
+        "Step",
+        "Command",
+        "Slave session",
+        "Pause",
+    ]
     assert PAGE.count("```mermaid") == len(drawings())
 
 

@@ -249,7 +249,7 @@ class TestSettings(StoreCase):
 
         apart = {
             ("builds", "recipe"),
-            *(("steps", name) for name in ("words", "statistics", "made_steps", "locks_since", "code_began_at")),
+            *(("steps", name) for name in ("words", "statistics", "made_steps_with", "locks_since", "code_began_at")),
         }
         rows: dict[str, Any] = {
             "changes": model.Change,
