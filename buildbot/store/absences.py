@@ -29,14 +29,17 @@ def add(store: Store, slave: SlaveID | None, began: float, ended: float, why: st
     )
 
 
+DURING = (
+    "SELECT id, slave_id, began_at, ended_at, why FROM absences "
+    "WHERE began_at < ? AND ended_at > ? AND (slave_id IS NULL OR slave_id = ?) ORDER BY began_at LIMIT ?"
+)
+
+
+def span(slave: SlaveID | None, began: float, ended: float | None) -> tuple[object, ...]:
+    """The arguments of DURING."""
+    return (1 << 62) if ended is None else ended, began, slave, SHOWN
+
+
 def during(store: Queries, slave: SlaveID | None, began: float, ended: float | None) -> list[Absence]:
     """The absences of the master and of this slave that overlap a time, the first SHOWN of them in order."""
-    return store.all(
-        Absence,
-        "SELECT id, slave_id, began_at, ended_at, why FROM absences "
-        "WHERE began_at < ? AND ended_at > ? AND (slave_id IS NULL OR slave_id = ?) ORDER BY began_at LIMIT ?",
-        (1 << 62) if ended is None else ended,
-        began,
-        slave,
-        SHOWN,
-    )
+    return store.all(Absence, DURING, *span(slave, began, ended))

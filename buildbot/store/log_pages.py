@@ -20,7 +20,8 @@ from buildbot.model import (
     StepID,
     StepURL,
 )
-from buildbot.store import changes, commands, logs, steps
+from buildbot.store import absences, changes, commands, logs, steps
+from buildbot.store.absences import Absence
 from buildbot.store.store import Queries
 
 MOST_CHANGES = 50
@@ -40,6 +41,7 @@ class Around(NamedTuple):
     last_event_id: EventID
     earlier: list[tuple[float, Result]]  # (seconds, result) of the last finished ones before it
     actions: list[OperatorAction]  # what people did to it, the newest first
+    absences: list[Absence]  # the first of the times in which it went on without its master or its slave
 
 
 class RequestOfBuild(NamedTuple):
@@ -56,10 +58,17 @@ class RequestOfBuild(NamedTuple):
 
 
 def _around(
-    slave: str | None, previous: int | None, next: int | None, last_event_id: EventID, earlier: str, acted: str
+    slave: str | None,
+    previous: int | None,
+    next: int | None,
+    last_event_id: EventID,
+    earlier: str,
+    acted: str,
+    away: str,
 ) -> Around:
     ended = [(float(seconds), Result(result)) for seconds, result in json.loads(earlier)]
-    return Around(slave, previous, next, last_event_id, ended, [OperatorAction(*row) for row in json.loads(acted)])
+    acts = [OperatorAction(*row) for row in json.loads(acted)]
+    return Around(slave, previous, next, last_event_id, ended, acts, [Absence(*each) for each in json.loads(away)])
 
 
 def around(store: Queries, build: Build) -> Around:
@@ -75,7 +84,8 @@ def around(store: Queries, build: Build) -> Around:
         "  WHERE builder_id = ? AND number < ? AND complete_at IS NOT NULL ORDER BY number DESC LIMIT 5)), "
         "(SELECT json_group_array(json_array(id, acted_at, who, what, subject, why)) FROM (SELECT a.* "
         " FROM builders AS br JOIN operator_actions AS a ON a.subject = 'build ' || br.name || '/' || ? "
-        " WHERE br.id = ? ORDER BY a.id DESC LIMIT 10))",
+        " WHERE br.id = ? ORDER BY a.id DESC LIMIT 10)), "
+        f"(SELECT json_group_array(json_array(id, slave_id, began_at, ended_at, why)) FROM ({absences.DURING}))",
         build.slave_id,
         build.builder_id,
         build.number,
@@ -85,6 +95,7 @@ def around(store: Queries, build: Build) -> Around:
         build.number,
         build.number,
         build.builder_id,
+        *absences.span(build.slave_id, build.started_at, build.complete_at),
     )
 
 

@@ -16,8 +16,7 @@ from buildbot.status.web.asked import Asked
 from buildbot.status.web.log_page import removal
 from buildbot.status.web.pages import Master, Page, View
 from buildbot.status.web.places import find_build
-from buildbot.store import absences, log_pages, properties, sourcestamps
-from buildbot.store.absences import Absence
+from buildbot.store import log_pages, properties, sourcestamps
 from buildbot.store.log_pages import Around, RequestOfBuild
 from buildbot.store.logfiles import LogFiles
 
@@ -84,7 +83,6 @@ class BuildView(View):
     properties: list[Value]
     seconds: float
     usual_seconds: float | None  # how long its builder's builds take
-    absences: list[Absence]  # when the master or its slave was away, and it went on
 
     @property
     def running(self) -> bool:
@@ -113,7 +111,6 @@ def view(asked: Asked, master: Master) -> View:
         path=urls.build(builder.name, build.number),
         now=asked.now,
         around=around,
-        absences=absences.during(store, build.slave_id, build.started_at, build.complete_at),
         steps=_step_rows(master, builder, build, shown, asked.now),
         hidden_steps=sum(step.hidden and step.complete_at is not None for step in all_steps),
         show_hidden=show_hidden,
