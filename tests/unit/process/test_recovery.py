@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any, cast
 
 from twisted.internet.task import Clock
 
@@ -33,6 +34,9 @@ class RecoveryTests(StoreCase):
             now=lambda: now,
             progress=Progress(),
             properties={},
+            family=cast(Any, None),  # nothing runs
+            scheduler=lambda name: None,
+            scheduler_names=lambda: [],
         )
         config = SimpleNamespace(builder=lambda name: None, slaves=[])
         return len(restore(config, lambda: services))
