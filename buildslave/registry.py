@@ -83,7 +83,7 @@ class Commands:
 
     def resume(self, session: Session, command_id: object, position: object) -> str:
         """Go on with one command over `session`, from the position that the master holds."""
-        if not is_int(position):
+        if not isinstance(command_id, str) or not is_int(position):
             raise BadArguments(f"resume: {command_id!r}: {position!r} is not an id and a position")
         self._take_over(session)
         return self._attach_one(session, command_id, position).value

@@ -36,7 +36,7 @@ class RecoveryTests(StoreCase):
             properties={},
             family=cast(Any, None),  # nothing runs
             scheduler=lambda name: None,
-            scheduler_names=lambda: [],
+            scheduler_names=list,
         )
         config = SimpleNamespace(builder=lambda name: None, slaves=[])
         return len(restore(config, lambda: services))
