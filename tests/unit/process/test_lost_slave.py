@@ -276,7 +276,7 @@ class TestNewerConnections(LostCase):
         session = self.rig.sessions.here["bot"]
         request = self.rig.submit()
         await self.rig.until_step_runs("it", "begun\n")
-        self.make_quick()
+        self.make_quick("elsewhere")
         older.kill(signal.SIGSTOP)
         self.addCleanup(older.kill, signal.SIGCONT)
         await self.rig.start_slave(directory="elsewhere")

@@ -295,6 +295,8 @@ class TestWaiting(TriggerCase):
         parent = self.run_steps_later(Trigger(["kid1"], waitForFinish=True))
         await self.rig.until_step_runs("shell")
         await self.rig.stop_slave("kids")
+        await self.rig.until(lambda: "kids" in self.rig.reattaching.away, "it is away")
+        self.rig.reattaching.give_up("kids", "slave kids was lost for good")
         await self.rig.until(lambda: self.requests()[0].claimed_at is None, "it is put back")
         self.go()
         await self.rig.start_slave("kids")
