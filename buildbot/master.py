@@ -45,7 +45,7 @@ from buildbot.process.control import Control
 from buildbot.process.family import Family
 from buildbot.process.progress import Progress
 from buildbot.process.reattach import Reattaching
-from buildbot.process.recovery import restore
+from buildbot.process.recovery import absence_since, boot_id, last_touched, restore
 from buildbot.process.removed import RemovedBuilders
 from buildbot.process.retention import Retention
 from buildbot.process.retiring import Retiring
@@ -138,9 +138,9 @@ class BuildMaster(service.MultiService):
         if self._umask is not None:
             os.umask(self._umask)
         config = load_config(self.config_file)
-        touched = _last_touched(self.basedir / "state.sqlite")
+        touched = last_touched(self.basedir / "state.sqlite")
         self._open_store()
-        before = self.store.transact(actions.master_started, self._incarnation, time.time(), _boot_id())
+        before = self.store.transact(actions.master_started, self._incarnation, time.time(), boot_id())
         if before is not None and before.stopped_at is None:
             self._log.warn("the last process of this master ended without saying so")
         self.secrets.use(config.secrets_providers)
@@ -151,7 +151,7 @@ class BuildMaster(service.MultiService):
             self.under_way.by_id[build.id] = build
             self.reattaching.expect(build.slavename)
         if restored and before is not None:
-            self.store.transact(absences.add, None, *_absence(before, touched))
+            self.store.transact(absences.add, None, *absence_since(before, touched))
         await self.apply(config)
         for build in restored:
             self.under_way.launch(build)
@@ -498,24 +498,3 @@ class BuildMaster(service.MultiService):
         part = path.with_suffix(".part")
         part.write_text(json.dumps(status))
         part.replace(path)
-
-
-def _last_touched(path: Path) -> float | None:
-    """When somebody last wrote to the store, before we do."""
-    times = [file.stat().st_mtime for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
-    return max(times, default=None)
-
-
-def _absence(before: actions.MasterRun, touched: float | None) -> tuple[float, float, str]:
-    """From when until when no process of this master ran, and why."""
-    stopped = before.stopped_at
-    since = stopped if stopped is not None else max(touched or 0.0, before.seen_at or before.started_at)
-    return since, time.time(), "stopped and started again" if stopped is not None else "it died and was started again"
-
-
-def _boot_id() -> str | None:
-    """A random id of this start of the machine, where the system tells."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twisted.logger import Logger
@@ -11,7 +13,7 @@ from buildbot import model
 from buildbot.model import Result
 from buildbot.process.build import Build, BuildServices
 from buildbot.process.recipe import difference, recipe_of
-from buildbot.store import Store, builders, builds, logs, requests, slaves, steps
+from buildbot.store import Store, actions, builders, builds, logs, requests, slaves, steps
 
 _log = Logger()
 
@@ -73,3 +75,24 @@ def _close_logs(services: BuildServices) -> None:
         writer = services.log_files.write(log.path)
         services.store.transact(logs.finish, log.id, writer.size, writer.lines, services.now())
         writer.close()
+
+
+def last_touched(path: Path) -> float | None:
+    """When somebody last wrote to the store, before we do."""
+    times = [file.stat().st_mtime for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
+    return max(times, default=None)
+
+
+def absence_since(before: actions.MasterRun, touched: float | None) -> tuple[float, float, str]:
+    """From when until when no process of this master ran, and why."""
+    stopped = before.stopped_at
+    since = stopped if stopped is not None else max(touched or 0.0, before.seen_at or before.started_at)
+    return since, time.time(), "stopped and started again" if stopped is not None else "it died and was started again"
+
+
+def boot_id() -> str | None:
+    """A random id of this start of the machine, where the system tells."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
