@@ -38,6 +38,7 @@ from buildbot.config.loader import load_config
 from buildbot.config.master import Config
 from buildbot.doorbell import Doorbell
 from buildbot.model import BuilderID, ChangeID, Event, EventKind, NewChange
+from buildbot.process import buildsetup
 from buildbot.process.assigning import Assigning
 from buildbot.process.build import Build, BuildServices
 from buildbot.process.cleanstop import CLEAN_SECONDS, CleanStop, Stopping, in_words
@@ -284,7 +285,6 @@ class BuildMaster(service.MultiService):
         self.bell.add("removed builders", self.removed.run)
 
     def _services(self) -> BuildServices:
-        encoding = self.config.other.get("logEncoding")
         return BuildServices(
             store=self.store,
             log_files=self.log_files,
@@ -292,7 +292,7 @@ class BuildMaster(service.MultiService):
             now=time.time,
             progress=self.progress,
             properties=self.config.properties,
-            log_encoding=encoding if isinstance(encoding, str) else "utf-8",
+            **buildsetup.log_settings(self.config.other),
             family=self.family,
             scheduler=lambda name: self._schedulers.get(name),
             scheduler_names=lambda: list(self._schedulers),

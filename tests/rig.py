@@ -57,7 +57,7 @@ from buildbot.store import (
     sourcestamps,
     steps,
 )
-from buildbot.store.logfiles import Channel, LogFiles
+from buildbot.store.logfiles import Channel, Limit, LogFiles
 from buildslave.bot import BuildSlave
 
 ENDPOINT = "tcp:0:interface=127.0.0.1"
@@ -100,7 +100,8 @@ class Rig:
         self.progress = Progress()
         self.build_clock: Any = clock  # of the timers of builds and their steps
         self.running = RunningBuilds()
-        self.secrets = Secrets(clock)
+        self.secrets: Any = Secrets(clock)
+        self.log_limit: Limit | None = None
         self.bell = Doorbell(clock, self.now)
         self.ports = PBPorts(clock, clock)
         self.reattaching = Reattaching(running=self.running, store=self.store, clock=clock, now=self.now)
@@ -154,6 +155,7 @@ class Rig:
             scheduler=lambda name: next((each for each in self.config.schedulers if each.name == name), None),
             scheduler_names=lambda: [each.name for each in self.config.schedulers],
             secrets=self.secrets,
+            log_limit=self.log_limit,
         )
 
     # -- configuration

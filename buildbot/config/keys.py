@@ -115,8 +115,6 @@ WITHOUT_EFFECT = (
     "autoBuildCacheRatio",
     "logCompressionLimit",
     "logCompressionMethod",
-    "logMaxSize",
-    "logMaxTailSize",
     "debugPassword",
     "manhole",
     "metrics",

@@ -41,7 +41,7 @@ from buildbot.process.sourcestamp import SourceStampView
 from buildbot.process.steprunner import recall_step, run_step
 from buildbot.process.userchange import UserChange
 from buildbot.store import Store, builds, commands, properties, steps
-from buildbot.store.logfiles import LogFiles
+from buildbot.store.logfiles import Limit, LogFiles
 
 
 class FamilyTies(Protocol):
@@ -67,6 +67,7 @@ class BuildServices:
     scheduler: Callable[[str], Any]  # of the configuration in force, by its name; None: there is none
     scheduler_names: Callable[[], Sequence[str]]
     secrets: SecretSource | None = None
+    log_limit: Limit | None = None
     in_thread: Callable[..., Deferred[Any]] = maybeDeferred  # runs what takes its time
 
 

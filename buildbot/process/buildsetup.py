@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from buildbot.model import BuildID, Result
@@ -10,6 +11,7 @@ from buildbot.process.results import FAILURE, SKIPPED, SUCCESS
 from buildbot.process.sourcestamp import SourceStampView
 from buildbot.process.userchange import UserChange
 from buildbot.store import changes, properties, sourcestamps
+from buildbot.store.logfiles import Limit
 
 if TYPE_CHECKING:
     from buildbot.process.build import Build
@@ -72,6 +74,15 @@ def _set_standard_properties(build: Build) -> None:
             mine.setProperty(attribute, next(iter(values.values())), "Build")
         elif values:
             mine.setProperty(attribute, values, "Build")
+
+
+def log_settings(other: Mapping[str, Any]) -> dict[str, Any]:
+    """What the configuration says of all logs, as BuildServices wants it."""
+    encoding, most = other.get("logEncoding"), other.get("logMaxSize")
+    return {
+        "log_encoding": encoding if isinstance(encoding, str) else "utf-8",
+        "log_limit": Limit(most, other.get("logMaxTailSize") or 0) if most else None,
+    }
 
 
 def text_of(result: int, words: list[str]) -> str:

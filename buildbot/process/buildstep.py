@@ -387,6 +387,8 @@ class BuildStep(Recreatable):
             path=log_path(build.builder_name, build.number, str(self.name), slug),
             now=build.now,
             encoding=self.logEncoding or build.log_encoding,
+            masker=build.secrets.html_masker if kind == "html" else build.secrets.masker,
+            limit=build.services.log_limit,
         )
         if self.runs_anew:
             log.go_on()

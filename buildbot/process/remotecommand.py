@@ -171,7 +171,7 @@ class RemoteCommand:
                 step=home.step_id,
                 ordinal=ordinal,
                 name=self.remote_command,
-                args=for_journal(self.args),
+                args=build.secrets.mask_data(for_journal(self.args)),
                 incarnation=session.incarnation,
                 now=build.now(),
             )
@@ -334,7 +334,9 @@ class RemoteCommand:
         if self._aside is None:
             self._aside, reader = self._home.aside(self.id)
             reader.close()
-        kept = data if self._collects and not stream.startswith("log:") else b""
+        kept = b""
+        if self._collects and not stream.startswith("log:"):
+            kept = self._home.build.secrets.masker().mask(data)
         self._aside.append(kept, channel, self.id, self._home.build.now(), taken=len(data))
 
     def finished(self, outcome: dict[str, Any]) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 from buildbot.model import LogID, StepID
+from buildbot.process.masking import MaskedStream, Masker
 from buildbot.store import Store
 from buildbot.store import logs as log_rows
-from buildbot.store.logfiles import STEP_ITSELF, Channel, LogFiles
+from buildbot.store.logfiles import STEP_ITSELF, Channel, Limit, LogFiles
+
+HELD_BACK = 0xFFFF_FFFE  # the producer of bytes that were taken long before they were written
 
 
 class Done:
@@ -46,6 +49,8 @@ class StepLog:
     When the step's code runs again after a restart, the log is there already. What the step itself writes is then
     compared with nothing but the count of what it wrote before, and only what goes beyond it is appended; what its
     commands wrote is told to observers by `recall`.
+
+    masker: gives what hides secrets in this log, now. limit: how long it may get. Observers see what the log holds.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class StepLog:
         path: str,
         now: Callable[[], float],
         encoding: str = "utf-8",
+        masker: Callable[[], Masker] = Masker,
+        limit: Limit | None = None,
     ) -> None:
         self.name = name
         self.type = kind[0]
@@ -73,7 +80,9 @@ class StepLog:
         self._files = files
         self.id: LogID = store.transact(log_rows.add, step=step, name=name, slug=slug, kind=kind, path=path, now=now())
         self.path = path
-        self._writer = files.write(path)
+        self._masker = masker
+        self._streams: dict[Channel, MaskedStream] = {}  # of the commands' output
+        self._writer = files.write(path, limit)
         self._repeats = self._writer.held(STEP_ITSELF)  # so many bytes of the step come again
 
     def __await__(self) -> Generator[Any, Any, StepLog]:
@@ -88,9 +97,25 @@ class StepLog:
         if producer == STEP_ITSELF and self._repeats:
             known = min(self._repeats, len(data))
             self._repeats -= known
-        self._writer.append(data[known:], channel, producer, self._now())
-        if self._watchers:
-            self._tell(channel, data, final=False)
+        if producer == STEP_ITSELF:
+            told = self._masker().mask(data)
+            fresh = told if not known else self._masker().mask(data[known:])
+        else:
+            stream = self._streams.get(channel)
+            if stream is None:
+                stream = self._streams[channel] = MaskedStream(self._masker)
+            fresh = told = stream.feed(data)
+        self._writer.append(fresh, channel, producer, self._now(), taken=len(data) - known)
+        if self._watchers and told:
+            self._tell(channel, told, final=False)
+
+    def _tell_rest(self) -> None:
+        """What was held back because it could have been the beginning of a secret is none: write it."""
+        for channel, stream in self._streams.items():
+            rest = stream.flush()
+            if rest:
+                self._writer.append(rest, channel, HELD_BACK, self._now())
+                self._tell(channel, rest, final=False)
 
     def go_on(self) -> None:
         """What the step writes from now on is new, however much of it was there before."""
@@ -117,6 +142,7 @@ class StepLog:
 
     def command_ended(self) -> None:
         """A command has written all it will; what it left without a newline is a line all the same."""
+        self._tell_rest()
         for watcher in self._watchers:
             watcher.command_ended()
 
@@ -124,11 +150,13 @@ class StepLog:
         """The log is complete. Harmless when it is already."""
         if self.finished:
             return
+        self._tell_rest()
         self.finished = True
         for channel in list(self._decoders):
             self._tell(channel, b"", final=True)
         for watcher in self._watchers:
             watcher.ended()
+        self._writer.finish(self._now())
         self._store.transact(log_rows.finish, self.id, self._writer.size, self._writer.lines, self._now())
         self._writer.close()
 
