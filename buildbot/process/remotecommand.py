@@ -16,6 +16,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildbot.model import CommandID, CommandState, RemoteCommandRow
+from buildbot.process.masking import MaskedStream
 from buildbot.process.orders import for_journal, for_wire
 from buildbot.process.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
 from buildbot.process.slaveport import CommandRefused, SlaveLost, SlaveSession
@@ -110,6 +111,7 @@ class RemoteCommand:
         self._ordered_to: str | None = None  # the incarnation of the slave
         self._taken = False  # the slave has said that it runs
         self._aside: LogWriter | None = None  # for output that no log takes
+        self._aside_streams: dict[Channel, MaskedStream] = {}
         self.id: CommandID | None = None
 
     def __repr__(self) -> str:
@@ -188,6 +190,9 @@ class RemoteCommand:
             over.addErrback(lambda _: None)  # type: ignore[unused-awaitable]  # it has been raised here
         for log in self._written_logs():
             log.command_ended()
+        if self._aside is not None and self.id is not None:
+            for channel, stream in self._aside_streams.items():
+                self._aside.append(stream.flush(), channel, self.id, build.now(), taken=0)
         if self.collectStdout:
             self.stdout = b"".join(self._collected[Channel.STDOUT]).decode("utf-8", "replace")
         if self.collectStderr:
@@ -260,7 +265,7 @@ class RemoteCommand:
         except CommandRefused as refused:
             if not self._over.called:
                 self.outcome = {"error": str(refused), "rc": None}
-                build.store.transact(commands.finish, self.id, self.outcome, build.now())
+                build.store.transact(commands.finish, self.id, build.secrets.mask_data(self.outcome), build.now())
                 self._over.errback(refused)
 
     async def interrupt(self, why: str) -> None:
@@ -336,7 +341,8 @@ class RemoteCommand:
             reader.close()
         kept = b""
         if self._collects and not stream.startswith("log:"):
-            kept = self._home.build.secrets.masker().mask(data)
+            stream_aside = self._aside_streams.setdefault(channel, MaskedStream(self._home.build.secrets.masker))
+            kept = stream_aside.feed(data)
         self._aside.append(kept, channel, self.id, self._home.build.now(), taken=len(data))
 
     def finished(self, outcome: dict[str, Any]) -> None:
@@ -344,7 +350,7 @@ class RemoteCommand:
         build = self._home.build
         if self._over.called:
             return
-        build.store.transact(commands.finish, self.id, outcome, build.now())
+        build.store.transact(commands.finish, self.id, build.secrets.mask_data(outcome), build.now())
         self._take(outcome)
         self._over.callback(None)
 

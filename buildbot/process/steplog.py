@@ -13,8 +13,6 @@ from buildbot.store import Store
 from buildbot.store import logs as log_rows
 from buildbot.store.logfiles import STEP_ITSELF, Channel, Limit, LogFiles
 
-HELD_BACK = 0xFFFF_FFFE  # the producer of bytes that were taken long before they were written
-
 
 class Done:
     """What a call that is already done returns, for callers that `await` or `yield` it."""
@@ -81,7 +79,7 @@ class StepLog:
         self.id: LogID = store.transact(log_rows.add, step=step, name=name, slug=slug, kind=kind, path=path, now=now())
         self.path = path
         self._masker = masker
-        self._streams: dict[Channel, MaskedStream] = {}  # of the commands' output
+        self._streams: dict[tuple[Channel, int], MaskedStream] = {}
         self._writer = files.write(path, limit)
         self._repeats = self._writer.held(STEP_ITSELF)  # so many bytes of the step come again
 
@@ -93,29 +91,39 @@ class StepLog:
 
     def write(self, data: bytes, channel: Channel, producer: int = STEP_ITSELF) -> None:
         """Append bytes. Raises OSError with nothing written."""
-        known = 0
+        stream = self._streams.get((channel, producer))
+        if stream is None:
+            stream = self._streams[channel, producer] = MaskedStream(self._masker)
         if producer == STEP_ITSELF and self._repeats:
             known = min(self._repeats, len(data))
             self._repeats -= known
-        if producer == STEP_ITSELF:
-            told = self._masker().mask(data)
-            fresh = told if not known else self._masker().mask(data[known:])
-        else:
-            stream = self._streams.get(channel)
-            if stream is None:
-                stream = self._streams[channel] = MaskedStream(self._masker)
-            fresh = told = stream.feed(data)
-        self._writer.append(fresh, channel, producer, self._now(), taken=len(data) - known)
-        if self._watchers and told:
-            self._tell(channel, told, final=False)
+            self._tell(channel, stream.feed(data[:known]), final=False)
+            data = data[known:]
+        before, shown = stream.held, stream.feed(data)
+        try:
+            self._append(shown, channel, producer, taken=len(data))
+        except OSError:
+            stream.held = before
+            raise
 
-    def _tell_rest(self) -> None:
-        """What was held back because it could have been the beginning of a secret is none: write it."""
-        for channel, stream in self._streams.items():
-            rest = stream.flush()
-            if rest:
-                self._writer.append(rest, channel, HELD_BACK, self._now())
-                self._tell(channel, rest, final=False)
+    def _append(self, shown: bytes, channel: Channel, producer: int, taken: int) -> None:
+        self._writer.append(shown, channel, producer, self._now(), taken=taken)
+        if self._watchers and shown:
+            self._tell(channel, shown, final=False)
+
+    def _tell_rest(self, *, of_step: bool) -> None:
+        """What was held back because it could have been the beginning of a secret is none: write it.
+
+        It was taken when it was fed. The index cannot say "none" and says "as many", which a later process counts: of
+        commands that have ended, and of the step only in a log that is closed.
+        """
+        for (channel, producer), stream in self._streams.items():
+            if not stream.held or (producer == STEP_ITSELF and not of_step):
+                continue
+            if producer == STEP_ITSELF and self._repeats:  # the log was closed before the restart, and has it
+                self._tell(channel, stream.flush(), final=False)
+            else:
+                self._append(stream.flush(), channel, producer, taken=0)
 
     def go_on(self) -> None:
         """What the step writes from now on is new, however much of it was there before."""
@@ -142,7 +150,7 @@ class StepLog:
 
     def command_ended(self) -> None:
         """A command has written all it will; what it left without a newline is a line all the same."""
-        self._tell_rest()
+        self._tell_rest(of_step=False)
         for watcher in self._watchers:
             watcher.command_ended()
 
@@ -150,7 +158,7 @@ class StepLog:
         """The log is complete. Harmless when it is already."""
         if self.finished:
             return
-        self._tell_rest()
+        self._tell_rest(of_step=True)
         self.finished = True
         for channel in list(self._decoders):
             self._tell(channel, b"", final=True)

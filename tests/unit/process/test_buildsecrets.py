@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from twisted.internet.defer import ensureDeferred, succeed
@@ -11,11 +12,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot.model import Result
 from buildbot.process.buildsecrets import BuildSecrets
 from buildbot.process.buildstep import BuildStep
+from buildbot.process.masking import Masker
+from buildbot.process.observers import LineConsumerLogObserver, LogLineObserver
 from buildbot.process.properties import Interpolate, Secret
 from buildbot.process.rendering import RenderingError
 from buildbot.process.results import FAILURE, SUCCESS
+from buildbot.process.steplog import StepLog
 from buildbot.secrets.base import SecretProviderBase
 from buildbot.steps.shell import ShellCommand
+from buildbot.store.logfiles import Channel
 from tests.rig import RigCase
 
 VALUE = "hunter2-é\"'&-secret"
@@ -98,6 +103,36 @@ class Leaky(BuildStep):
         return {"step": f"done with {self.value}", "build": f"build of {self.value}"}
 
 
+class Writes(BuildStep):
+    """Writes a secret into logs, in halves, and watches one."""
+
+    renderables = ("value",)
+
+    def __init__(self, value: Any, **kwargs: Any) -> None:
+        self.value = value
+        super().__init__(**kwargs)
+
+    async def run(self) -> int:
+        lines: list[str] = []
+        self.addLogObserver("halves", LogLineObserver())
+        observer = LineConsumerLogObserver(lambda: self.take(lines))
+        self.addLogObserver(f"log {self.value}", observer)
+        halves = self.addLog("halves")
+        for half in (self.value[:4], self.value[4:], " ano\n"):
+            halves.addStdout(half)
+        watched = self.addLog(f"log {self.value}")
+        watched.addStdout(f"{self.value}\n")
+        self.addHTMLLog("page", f"<b>{self.value}</b>")
+        self.addCompleteLog("seen", "".join(lines))
+        raise ValueError(self.value)
+
+    @staticmethod
+    def take(lines: list[str]) -> Any:
+        while True:
+            _, line = yield
+            lines.append(f"{line}\n")
+
+
 class Builds(RigCase):
     async def setUp(self) -> None:  # type: ignore[override]
         await super().setUp()
@@ -128,6 +163,92 @@ class Builds(RigCase):
         self.assertIn("http://example.com/?token=<token>", stored)
         for part in ("hunter2", "271828"):
             self.assertNotIn(part, stored)
+
+    async def test_output_in_pieces_on_both_channels(self) -> None:
+        pieces = """import os, time
+for letter in os.environ["T"]:
+    os.write(1, letter.encode()); os.write(2, b"."); time.sleep(.02)"""
+        step = ShellCommand(name="run", command=[sys.executable, "-c", pieces], env={"T": Secret("second")})
+        built = await self.run_steps(step)
+        channels = self.channels(built, "run")
+        self.assertEqual(channels[Channel.STDOUT], b"<second>")
+        self.assertEqual(channels[Channel.STDERR], b"." * len("another-one"))
+        self.assertIn(b"T=<second>", channels[Channel.HEADER])
+        self.assertNotIn("another-one", self.stored())
+
+    async def test_what_only_looks_like_a_secret_is_whole(self) -> None:
+        for printed in ("another-on", "a", "another-two another-one-", "x" * 70_000 + "another"):
+            script = f"print({printed!r}, end='')"
+            step = ShellCommand(name="run", command=[sys.executable, "-c", script], env={"T": Secret("second")})
+            built = await self.run_steps(step)
+            whole = printed.replace("another-one", "<second>")
+            self.assertEqual(self.channels(built, "run")[Channel.STDOUT].decode(), whole)
+
+    async def test_observers_and_logs_of_the_step_itself(self) -> None:
+        built = await self.run_steps(Writes(Secret("second"), name="writes"))
+        self.assertEqual(built.text("writes", "halves"), "<second> ano\n")
+        self.assertEqual(built.text("writes", "page"), "<b>&lt;second&gt;</b>")
+        self.assertEqual(built.text("writes", "seen"), "<second>\n")
+        self.assertIn("ValueError: <second>", built.text("writes", "err.text"))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertNotIn("another-one", self.stored())
+        for path in (self.rig.base / "logs").rglob("*"):
+            self.assertNotIn("another-one", str(path))
+            if path.is_file():
+                self.assertNotIn(b"another-one", path.read_bytes())
+
+    async def test_a_log_that_is_gone_on_with_after_a_restart(self) -> None:
+        built = await self.run_steps(Leaky(VALUE, name="s"))
+        masker = Masker({b"another-one": b"<second>"})
+        seen: list[str] = []
+
+        class Seen:
+            def got(self, channel: Channel, text: str) -> None:
+                seen.append(text)
+
+            def command_ended(self) -> None: ...
+
+            def ended(self) -> None: ...
+
+        def log() -> StepLog:
+            made = StepLog(
+                store=self.rig.store,
+                files=self.rig.log_files,
+                step=built.step("s").id,
+                name="l",
+                slug="l",
+                kind="stream",
+                path="b/1/s-l.txt",
+                now=self.rig.now,
+                masker=lambda: masker,
+            )
+            made.watch(Seen())
+            return made
+
+        words = ["it is another", "-one, ", "ano"]
+        before = log()
+        for word in words[:1]:
+            before.addStdout(word)
+        before.addHeader("header\n")
+        before.leave()
+        for _ in range(2):  # the second time, everything is there
+            seen.clear()
+            after = log()
+            after.addStdout(words[0])
+            after.addHeader("header\n")
+            for word in words[1:]:
+                after.addStdout(word)
+            after.close()
+            self.assertEqual("".join(seen).replace("header\n", ""), "it is <second>, ano")
+        text = (self.rig.base / "logs" / "b/1/s-l.txt").read_text()
+        self.assertEqual(text, "it is header\n<second>, ano")
+
+    def channels(self, built: Any, step: str) -> dict[Channel, bytes]:
+        found: dict[Channel, bytes] = dict.fromkeys(Channel, b"")
+        with self.rig.log_files.read(built.logs(step)["stdio"].path) as reader:
+            for run, data in reader.pieces(0, reader.size):
+                found[run.channel] += data
+        return found
 
     async def test_a_command_gets_it(self) -> None:
         step = ShellCommand(command=["sh", "-c", 'test "$T" = "$0"', Secret("second")], env={"T": Secret("second")})
