@@ -28,6 +28,7 @@ from buildslave.registry import ORPHAN_GRACE_SECONDS, Commands
 from buildslave.session import Session
 from buildslave.shutdown import ALLOW_FILE, ALLOW_SIGNAL, Shutdown
 from buildslave.spooldir import SPOOL_BYTES, SpoolDirectory
+from buildslave.started import StartedProcesses
 
 DIALECT = 1
 
@@ -110,6 +111,7 @@ class BuildSlave(MultiService):
         self._environ = dict(os.environ)
         self._incarnation = os.urandom(16).hex()
         self.spool = SpoolDirectory(self.basedir, spool_size)
+        self._processes = StartedProcesses(self.spool.path, self._reactor)
         self.commands = Commands(
             Site(
                 basedir=self.basedir,
@@ -117,6 +119,7 @@ class BuildSlave(MultiService):
                 environ=self._environ,
                 use_pty=bool(usepty or usePTY),
                 umask=umask,
+                processes=self._processes,
             ),
             self.spool,
             orphan_grace_seconds=orphan_grace_seconds,
@@ -149,6 +152,8 @@ class BuildSlave(MultiService):
         if self._umask is not None:
             os.umask(self._umask)
         self.spool.open()
+        if self.spool.ours:
+            self._processes.start()
         self.commands.restore()
         super().startService()
         self._log.info("buildslave {version} {name!r} in {basedir}", version=__version__, name=self.slavename,
@@ -162,6 +167,7 @@ class BuildSlave(MultiService):
             self._retiring.stop()
         await maybeDeferred(self._connection.stopService)
         await self.commands.stop()
+        self._processes.stop()
         self.spool.close()
         await maybeDeferred(super().stopService)
 

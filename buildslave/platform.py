@@ -156,6 +156,50 @@ def signal_group(leader: int, number: int) -> bool:
     return True
 
 
+class ProcessStat(NamedTuple):
+    """What tells a process from a later one with the same number."""
+
+    group: int
+    started_ticks: int
+    """Clock ticks since the machine was started."""
+
+
+def process_stat(pid: int) -> ProcessStat | None:
+    """Of a process that exists, even as a zombie; None if there is none, or the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return ProcessStat(int(fields[2]), int(fields[19]))
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def group_members(leader: int) -> list[ProcessStat]:
+    """Of all processes of a group."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+    found = (process_stat(number) for number in numbers)
+    return [stat for stat in found if stat is not None and stat.group == leader]
+
+
+def boot() -> str | None:
+    """Differs between two starts of the machine, and between containers; None if the system does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return None
+
+
+def ticks_since_boot() -> int:
+    """The time as `ProcessStat` has it. Only where `boot` tells something."""
+    import time
+
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
 def signal_number(name: str) -> int | None:
     """9 for "KILL" and "SIGKILL"; None for what is no signal."""
     full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"

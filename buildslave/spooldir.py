@@ -2,6 +2,7 @@
 
     COMMAND.POSITION.out   a part of a command's output (see `segment`)
     COMMAND.end            how a command ended, as JSON, with what is to be known of its output's files
+    PID.process, alive     what runs (see `started`)
     lock                   held by the slave's process to which all of this belongs
 
 An end is written beside and renamed, after the output; what no end names is removed at the next start. All of it
@@ -149,13 +150,18 @@ class SpoolDirectory:
         if lock is not None:
             os.close(lock)
 
+    @property
+    def ours(self) -> bool:
+        """True while it is this process's."""
+        return self._lock is not None
+
     def of(self, command_id: str) -> CommandFiles:
         """Where the files of a command go."""
         return CommandFiles(self.path, command_id, self._bound)
 
     def kept(self) -> list[Kept]:
         """What an earlier process has left to be told. All other output is removed; what is damaged is logged too."""
-        if self._lock is None:
+        if not self.ours:
             return []
         kept = list(self._kept())
         needed = {segment.path for each in kept for segment in each.spool.segments}

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from buildslave.arguments import Arguments
+from buildslave.started import StartedProcesses
 from buildslave.window import Source
 
 
@@ -56,6 +57,7 @@ class Site:
     use_pty: bool = False
     """What `usePTY: "slave-config"` means here."""
     umask: int | None = None
+    processes: StartedProcesses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class Order:
 class Channel(Protocol):
     """A command's way to the master. It outlives connections."""
 
+    command_id: str
     paused: bool
     """True while the command should not read more than it has."""
 

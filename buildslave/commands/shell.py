@@ -122,6 +122,7 @@ class ShellCommand(Command):
         self._limits.start()
         polling = self._polling.start(FOLLOW_SECONDS, now=False) if followed else None
         ended = await self._process.over
+        self.site.processes.remove(self._process.pid)
         self._stop_timers()
         if self._ending is not None:
             self._signal(platform.signal_number("KILL") or 9)
@@ -150,6 +151,7 @@ class ShellCommand(Command):
             use_pty=self._use_pty,
             umask=self.site.umask,
         )
+        self.site.processes.add(started.pid, self.channel.command_id)
         self._process = ChildProcess(self.site.reactor, started, output=self._received, terminal=self._use_pty)
         if self.channel.paused:
             self._process.pause()
