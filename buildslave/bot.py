@@ -24,6 +24,7 @@ from buildslave.connection import Connection
 from buildslave.endpoints import master_endpoint
 from buildslave.leftovers import builder_directories, leftover_directories
 from buildslave.mind import Mind
+from buildslave.patience import PatientClock
 from buildslave.registry import ORPHAN_GRACE_SECONDS, Commands
 from buildslave.session import Session
 from buildslave.shutdown import ALLOW_FILE, ALLOW_SIGNAL, Shutdown
@@ -111,11 +112,13 @@ class BuildSlave(MultiService):
         self._environ = dict(os.environ)
         self._incarnation = os.urandom(16).hex()
         self.spool = SpoolDirectory(self.basedir, spool_size)
+        self._clock = PatientClock(self._reactor)
         self._processes = StartedProcesses(self.spool.path, self._reactor)
         self.commands = Commands(
             Site(
                 basedir=self.basedir,
                 reactor=self._reactor,
+                clock=self._clock,
                 environ=self._environ,
                 use_pty=bool(usepty or usePTY),
                 umask=umask,
@@ -125,7 +128,7 @@ class BuildSlave(MultiService):
             orphan_grace_seconds=orphan_grace_seconds,
         )
         self._connection = Connection(
-            clock=self._reactor,
+            clock=self._clock,
             endpoint=endpoint
             or master_endpoint(self._reactor, buildmaster_host, port, tls=bool(useTls), string=connection_string),
             name=self.slavename,
@@ -152,6 +155,7 @@ class BuildSlave(MultiService):
         if self._umask is not None:
             os.umask(self._umask)
         self.spool.open()
+        self._clock.start()
         if self.spool.ours:
             self._processes.start()
         self.commands.restore()
@@ -168,6 +172,7 @@ class BuildSlave(MultiService):
         await maybeDeferred(self._connection.stopService)
         await self.commands.stop()
         self._processes.stop()
+        self._clock.stop()
         self.spool.close()
         await maybeDeferred(super().stopService)
 
@@ -184,6 +189,9 @@ class BuildSlave(MultiService):
 
     def disconnected(self, session: Session) -> None:
         self.commands.detach(session)
+
+    def holds_commands(self) -> bool:
+        return not self.commands.idle
 
     def gave_up(self) -> None:
         self.gave_up_connecting = True

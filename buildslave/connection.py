@@ -24,10 +24,12 @@ REFUSED_DELAY_SECONDS = 60.0
 """A wrong password does not become right by itself: ask seldom."""
 STABLE_SECONDS = 10.0
 """A connection that lasted this long starts the pauses anew; one that did not is a sign of two slaves with one name."""
-PROBE_AFTER_SECONDS = 90.0
-"""Our master says something every 30 s. After this much silence it is asked."""
-PROBE_EVERY_SECONDS = 15.0
-KEEPALIVE_ANSWER_SECONDS = 30.0
+HOLDING_DELAY_SECONDS = 10.0
+"""The longest pause while there are commands that a master waits for."""
+PROBE_AFTER_SECONDS = 50.0
+"""Our master says something every 20 s. After this much silence it is asked."""
+PROBE_EVERY_SECONDS = 5.0
+KEEPALIVE_ANSWER_SECONDS = 15.0
 
 
 class Owner(Protocol):
@@ -40,6 +42,8 @@ class Owner(Protocol):
     def disconnected(self, session: Session) -> None: ...
 
     def gave_up(self) -> None: ...
+
+    def holds_commands(self) -> bool: ...
 
 
 class Broker(pb.Broker):
@@ -163,7 +167,9 @@ class Connection(Service):
         return delay
 
     def _grow(self) -> float:
-        delay = min(self._delay_seconds, self._most_delay_seconds)
+        holding = self._owner.holds_commands()
+        most = min(self._most_delay_seconds, HOLDING_DELAY_SECONDS) if holding else self._most_delay_seconds
+        delay = min(self._delay_seconds, most)
         self._delay_seconds = min(self._delay_seconds * 2, self._most_delay_seconds)
         return delay
 

@@ -5,6 +5,7 @@ the command's `run` ends; *finished* until the master answered True to `finished
 takes goes to disk; what is finished and not taken outlives even the slave's process.
 """
 
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
@@ -94,7 +95,7 @@ class HeldCommand:
         _ = in_background(self._run(command), doing=f"running command {self.command_id}")
 
     async def _run(self, command: Command) -> None:
-        started = self._clock.seconds()
+        started = time.monotonic()
         try:
             outcome = await command.run()
         except CancelledError:
@@ -106,7 +107,7 @@ class HeldCommand:
             self._log.failure("command {id} failed inside the slave", id=self.command_id)
             self.header(f"the slave failed: {error!r}\n")
             outcome = Outcome(rc=-1, error=f"the slave failed: {error!r}")
-        self._end(outcome.to_wire(self._clock.seconds() - started))
+        self._end(outcome.to_wire(time.monotonic() - started))
 
     def _end(self, outcome: dict[str, Any]) -> None:
         self._outcome = outcome

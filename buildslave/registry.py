@@ -67,7 +67,7 @@ class Commands:
         """Hold again what ended in an earlier process of this slave and was not acknowledged."""
         for kept in self._spool.kept():
             self._log.info("command {id} has ended before: its end is still to be told", id=kept.command_id)
-            self._held[kept.command_id] = HeldCommand.restored(kept, clock=self._site.reactor, forget=self._forget)
+            self._held[kept.command_id] = HeldCommand.restored(kept, clock=self._site.clock, forget=self._forget)
 
     def attach(self, session: Session, wanted: Mapping[str, Any]) -> dict[str, str]:
         """Keep the commands in `wanted`, and drop the others. Each goes on over `session` from the position that the
@@ -108,7 +108,7 @@ class Commands:
         for held in self._held.values():
             held.detach()
         if self._held and not self._stopping:
-            self._orphaned = self._site.reactor.callLater(self._grace_seconds, self._kill_orphans)
+            self._orphaned = self._site.clock.callLater(self._grace_seconds, self._kill_orphans)
 
     def order(self, session: Session, wanted: Mapping[str, Any]) -> bool | str:
         """Start a command. Nothing happens if it is held already: the master repeats what was not answered.
@@ -138,7 +138,7 @@ class Commands:
     ) -> None:
         files = self._spool.of(command_id)
         held = HeldCommand(
-            command_id, spool=Spool(start, files), files=files, clock=self._site.reactor, forget=self._forget
+            command_id, spool=Spool(start, files), files=files, clock=self._site.clock, forget=self._forget
         )
         command = make(Order(name=name, builddir=builddir, args=Arguments(name, given)), self._site, held)
         self._held[command_id] = held
@@ -171,7 +171,7 @@ class Commands:
                 held.detach()
         if self._dropping:
             gone = DeferredList([held.ended for held in self._dropping])
-            _ = gone.addTimeout(KILL_WAIT_SECONDS, self._site.reactor, onTimeoutCancel=lambda *_: None)
+            _ = gone.addTimeout(KILL_WAIT_SECONDS, self._site.clock, onTimeoutCancel=lambda *_: None)
             await gone
 
     def _take_over(self, session: Session) -> None:

@@ -4,7 +4,7 @@ When the slave's process is killed, the processes of its commands go on, and nob
 `.spool/`, `PID.process`, while its command runs. A number may have been given to another process since, which must not
 be signalled: the group is the one that we started if its leader is there and started when ours did; or, without a
 leader, if somebody in it lived already when the slave was last alive (`alive`, written every few seconds), because the
-number of a group is not given away while anybody is in it. Where the system does not tell such things nothing is written.
+number of a group is not given away while anybody is in it. Where the system does not tell such things nothing is kept.
 """
 
 import contextlib

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from buildslave.arguments import Arguments
 from buildslave.started import StartedProcesses
@@ -52,7 +53,9 @@ class Site:
 
     basedir: Path
     reactor: Any
-    """IReactorTime, IReactorFDSet and IReactorThreads."""
+    """IReactorFDSet, IReactorThreads, and IReactorTime for what should not wait for anybody."""
+    clock: IReactorTime
+    """Leaves out the time in which this process stood still; for all limits."""
     environ: Mapping[str, str] = field(default_factory=dict)
     use_pty: bool = False
     """What `usePTY: "slave-config"` means here."""

@@ -87,7 +87,7 @@ class RemoveDirectory(FileCommand):
     async def run(self) -> Outcome:
         if self._seconds is None:
             return await super().run()
-        timer = self.site.reactor.callLater(self._seconds, self._end, Reason.TIMEOUT)
+        timer = self.site.clock.callLater(self._seconds, self._end, Reason.TIMEOUT)
         try:
             return await super().run()
         finally:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 from twisted.internet.fdesc import writeToFD
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python.failure import Failure
 
@@ -105,10 +105,17 @@ class ChildProcess:
     """One process and its group."""
 
     def __init__(
-        self, reactor: Any, started: platform.Started, *, output: Callable[[str, bytes], None], terminal: bool
+        self,
+        reactor: Any,
+        clock: IReactorTime,
+        started: platform.Started,
+        *,
+        output: Callable[[str, bytes], None],
+        terminal: bool,
     ) -> None:
         """`output(stream, data)` is called with what the process writes, `stream` is stdout or stderr."""
         self._reactor = reactor
+        self._clock = clock
         self._popen = started.popen
         self._output = output
         self._status: int | None = None
@@ -202,7 +209,7 @@ class ChildProcess:
     def _wait_for_silence(self) -> None:
         self._cancel_drain()
         if self._status is not None and self._readers and not self._paused:
-            self._drain = self._reactor.callLater(DRAIN_SILENCE_SECONDS, self.abandon)
+            self._drain = self._clock.callLater(DRAIN_SILENCE_SECONDS, self.abandon)
 
     def _cancel_drain(self) -> None:
         if self._drain is not None and self._drain.active():

@@ -4,6 +4,7 @@ Ending it: SIGTERM first when `sigtermTime` is given, then `interruptSignal`, th
 """
 
 import os
+import time
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -52,7 +53,7 @@ class ShellCommand(Command):
         self._log_environ = args.flag("logEnviron", True)
         self._files = self._followed_files()
         self._limits = Limits(
-            clock=site.reactor,
+            clock=site.clock,
             silence_seconds=args.seconds("timeout"),
             total_seconds=args.seconds("maxTime"),
             lines=args.count("maxLines"),
@@ -107,7 +108,7 @@ class ShellCommand(Command):
     # -- running
 
     async def run(self) -> Outcome:
-        started = self.site.reactor.seconds()
+        started = time.monotonic()
         self._describe()
         if self._killed:
             return Outcome(rc=-1, reason=Reason.INTERRUPTED)
@@ -132,7 +133,7 @@ class ShellCommand(Command):
             await polling
             await self._read_rest(followed)
         self._stop_following(followed)
-        return self._outcome(ended, self.site.reactor.seconds() - started)
+        return self._outcome(ended, time.monotonic() - started)
 
     def _describe(self) -> None:
         lines = [self._line.shown, f" in dir {self._workdir}"]
@@ -152,7 +153,9 @@ class ShellCommand(Command):
             umask=self.site.umask,
         )
         self.site.processes.add(started.pid, self.channel.command_id)
-        self._process = ChildProcess(self.site.reactor, started, output=self._received, terminal=self._use_pty)
+        self._process = ChildProcess(
+            self.site.reactor, self.site.clock, started, output=self._received, terminal=self._use_pty
+        )
         if self.channel.paused:
             self._process.pause()
         if self._input is not None or self._use_pty:
@@ -235,17 +238,17 @@ class ShellCommand(Command):
         self.channel.header(f"\n{ending.sentence}: ending process {self._process.pid} and its group\n")
         if self._sigterm_seconds is not None:
             self._signal(platform.signal_number("TERM") or 15)
-            self._killing = self.site.reactor.callLater(self._sigterm_seconds, self._signal_again)
+            self._killing = self.site.clock.callLater(self._sigterm_seconds, self._signal_again)
         else:
             self._signal_again()
 
     def _signal_again(self) -> None:
-        self._killing = self.site.reactor.callLater(KILL_SECONDS, self._kill_now)
+        self._killing = self.site.clock.callLater(KILL_SECONDS, self._kill_now)
         self._signal(self._interrupt_signal)
 
     def _kill_now(self) -> None:
         assert self._process is not None
-        self._killing = self.site.reactor.callLater(GIVE_UP_SECONDS, self._process.give_up)
+        self._killing = self.site.clock.callLater(GIVE_UP_SECONDS, self._process.give_up)
         self._signal(platform.signal_number("KILL") or 9)
 
     def _signal(self, number: int) -> None:

@@ -19,7 +19,7 @@ from .test_shell import alive
 ROOT = Path(__file__).resolve().parents[3]
 TAC = """\
 from twisted.application.service import Application
-from buildslave import connection, started
+from buildslave import connection, spooldir, started
 from buildslave.bot import BuildSlave
 
 for module, name, value in {changes!r}:

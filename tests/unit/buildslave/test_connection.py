@@ -58,9 +58,13 @@ class Closing:
 class Owner:
     def __init__(self) -> None:
         self.gave_up_count = 0
+        self.holding = False
 
     def gave_up(self) -> None:
         self.gave_up_count += 1
+
+    def holds_commands(self) -> bool:
+        return self.holding
 
     def make_mind(self, session: object, heard: object) -> Any:
         return pb.Referenceable()
@@ -75,14 +79,16 @@ class BackOff(SynchronousTestCase):
         self.clock = Clock()
         self.owner = Owner()
 
-    def connect(self, endpoint: Any, jitter: float = 1.0, retries: int | None = None) -> Connection:
+    def connect(
+        self, endpoint: Any, jitter: float = 1.0, retries: int | None = None, longest: float = 8
+    ) -> Connection:
         made = Connection(
             clock=self.clock,
             endpoint=endpoint,
             name="bot",
             password="x",
             owner=self.owner,
-            most_delay_seconds=8,
+            most_delay_seconds=longest,
             most_retries=retries,
             jitter=lambda: jitter,
         )
@@ -96,6 +102,17 @@ class BackOff(SynchronousTestCase):
         self.assertEqual(endpoint.attempts[:6], [0, 1, 3, 7, 15, 23])
         made.stopService()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_with_commands_the_pauses_stay_short(self) -> None:
+        self.owner.holding = True
+        endpoint = Nowhere(self.clock)
+        made = self.connect(endpoint, longest=300)
+        self.clock.pump([0.5] * 200)
+        self.assertEqual(endpoint.attempts[:7], [0, 1, 3, 7, 15, 25, 35])
+        self.owner.holding = False
+        self.clock.pump([1] * 1000)
+        self.assertEqual(endpoint.attempts[-1] - endpoint.attempts[-2], 300)
+        made.stopService()
 
     def test_chance_spreads_them(self) -> None:
         endpoint = Nowhere(self.clock)
