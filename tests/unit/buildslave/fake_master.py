@@ -90,6 +90,10 @@ class Avatar(pb.Avatar):
     def perspective_finished(self, command_id: str, position: int, outcome: dict[str, Any]) -> bool:
         master = self.master
         master.told_finished.append(command_id)
+        if master.lose_finished:
+            master.lose_finished -= 1
+            self.mind.broker.transport.abortConnection()
+            return False
         if master.refuse_finished:
             master.refuse_finished -= 1
             return False
@@ -97,9 +101,12 @@ class Avatar(pb.Avatar):
         assert set(outcome) == {"rc", "elapsed", "reason", "signal", "error", "result"}
         master.outcomes[command_id] = outcome
         master.wake()
+        if master.lose_answer:
+            master.lose_answer = False
+            self.mind.broker.transport.abortConnection()
         return True
 
-    def perspective_write(self, command_id: str, offset: int, data: bytes) -> int:
+    def perspective_write(self, command_id: str, offset: int, data: bytes) -> Any:
         held = self.master.uploads.setdefault(command_id, bytearray())
         assert 0 < len(data) <= 64 * 1024
         self.master.writes.append((offset, len(data)))
@@ -111,7 +118,11 @@ class Avatar(pb.Avatar):
         if self.master.drop_upload_at is not None and len(held) >= self.master.drop_upload_at:
             self.master.drop_upload_at = None
             self.mind.broker.transport.abortConnection()
-        return len(held)
+        if self.master.unanswered is None:
+            return len(held)
+        answer: Deferred[int] = Deferred()
+        self.master.unanswered.append((answer, len(held)))
+        return answer
 
     def perspective_read(self, command_id: str, offset: int, length: int) -> bytes:
         assert 0 < length <= 64 * 1024
@@ -145,7 +156,9 @@ class FakeMaster:
         self.reads: list[tuple[int, int]] = []
         self.writes: list[tuple[int, int]] = []
         self.keepalives = self.shutdown_requests = self.most_in_flight = self.refuse_finished = 0
-        self.deaf = self.short_reads = False
+        self.deaf = self.short_reads = self.lose_answer = False
+        self.lose_finished = 0
+        self.unanswered: list[tuple[Deferred[int], int]] | None = None
         self.answer_seconds = 0.0
         self.output_errors: list[Exception] = []
         self.drop_after: int | None = None
