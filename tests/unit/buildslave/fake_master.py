@@ -135,8 +135,9 @@ class Avatar(pb.Avatar):
             length = min(length, 1000)
         return data[offset : offset + length]
 
-    def perspective_keepalive(self) -> None:
+    def perspective_keepalive(self) -> Deferred[None]:
         self.master.keepalives += 1
+        return deferLater(reactor, self.master.keepalive_seconds, lambda: None)
 
     def perspective_shutdown(self) -> None:
         self.master.shutdown_requests += 1
@@ -159,7 +160,7 @@ class FakeMaster:
         self.deaf = self.short_reads = self.lose_answer = False
         self.lose_finished = 0
         self.unanswered: list[tuple[Deferred[int], int]] | None = None
-        self.answer_seconds = 0.0
+        self.answer_seconds = self.keepalive_seconds = 0.0
         self.output_errors: list[Exception] = []
         self.drop_after: int | None = None
         self.drop_upload_at: int | None = None

@@ -1,5 +1,6 @@
 """A slave that stood still judges nobody by the time that it missed."""
 
+import sys
 from typing import Any
 
 from twisted.internet import reactor
@@ -83,31 +84,34 @@ class Rules(SynchronousTestCase):
 
 class FrozenSlave(SlaveProcessCase):
     changes = (
-        ("connection", "PROBE_AFTER_SECONDS", 1.0), ("connection", "PROBE_EVERY_SECONDS", 0.2),
-        ("connection", "KEEPALIVE_ANSWER_SECONDS", 1.0),
+        ("connection", "PROBE_AFTER_SECONDS", 0.4), ("connection", "PROBE_EVERY_SECONDS", 0.1),
+        ("connection", "KEEPALIVE_ANSWER_SECONDS", 2.0),
     )  # fmt: skip
 
-    async def freeze_for(self, seconds: float) -> None:
+    async def freeze_while_it_asks(self) -> None:
+        """Five seconds, in which its master answers and its command writes, and in which both are due."""
+        self.master.keepalive_seconds = 0.2
+        asked = self.master.keepalives
+        await self.master.until(lambda: self.master.keepalives > asked)
         self.freeze()
-        await deferLater(reactor, seconds, lambda: None)
+        await deferLater(reactor, 5, lambda: None)
+        self.assertEqual(self.master.outcomes, {})
         self.thaw()
 
     async def test_connection_and_commands_are_kept(self) -> None:
-        loop = "import time\nfor i in range(32): print('.', flush=True); time.sleep(0.2)"
-        command = ["python3", "-c", loop]
-        await self.master.order("1", "shell", command=command, timeout=2)
+        loop = "import time\nfor i in range(9): print('.', flush=True); time.sleep(0.8)"
+        await self.master.order("1", "shell", command=[sys.executable, "-c", loop], timeout=3)
         await self.master.until(lambda: self.master.log("1").text("stdout"))
-        asked = self.master.keepalives
-        await self.master.until(lambda: self.master.keepalives > asked)
-        await self.freeze_for(4)
+        await self.freeze_while_it_asks()
         outcome = await self.master.ended("1", 30)
         self.assertEqual((outcome["rc"], outcome["reason"]), (0, None))
-        self.assertEqual(self.master.log("1").text("stdout"), b".\n" * 32)
+        self.assertEqual(self.master.log("1").text("stdout"), b".\n" * 9)
         self.assertEqual(self.master.logins, 1)
-        self.assertIn("stood still", self.log())
+        await self.master.until(lambda: "stood still" in self.log())
 
     async def test_real_silence_is_still_found_later(self) -> None:
-        await self.master.order("1", "shell", command="echo a; exec sleep 300", timeout=2)
+        await self.master.order("1", "shell", command="echo a; exec sleep 300", timeout=3)
         await self.master.until(lambda: self.master.log("1").text("stdout"))
-        await self.freeze_for(4)
+        await self.freeze_while_it_asks()
         self.assertEqual((await self.master.ended("1", 30))["reason"], "timeout_without_output")
+        self.assertEqual(self.master.logins, 1)
