@@ -12,6 +12,7 @@ import secrets
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,6 +45,7 @@ from buildbot.process.build import Build, BuildServices
 from buildbot.process.cleanstop import CLEAN_SECONDS, CleanStop, Stopping, in_words
 from buildbot.process.control import Control
 from buildbot.process.family import Family
+from buildbot.process.logpacking import LogPacking
 from buildbot.process.progress import Progress
 from buildbot.process.reattach import Reattaching
 from buildbot.process.recovery import absence_since, boot_id, last_touched, restore
@@ -256,11 +258,13 @@ class BuildMaster(service.MultiService):
                 secrets=self.secrets,
             ),
         )
+        in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
+        self.packing = LogPacking(store, self.log_files, in_thread, lambda: self.config.packing)
         self.retention = Retention(
             store=store,
             log_files=self.log_files,
             clock=reactor,
-            in_thread=lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work),
+            in_thread=in_thread,
             plan=lambda: self.config.retention,
             receivers=self.receivers.names,
         )
@@ -277,6 +281,7 @@ class BuildMaster(service.MultiService):
         store.event_listeners.append(self._ring)
         self.bell.add("assigning", self.assigning.run)
         self.bell.add("retention", self.retention.run)
+        self.bell.add("packing of logs", self.packing.run)
         self.retiring = Retiring(store, self.under_way, lambda: self.sessions.here)
         self.bell.add("retiring", self.retiring.run)
         self.bell.add("families", self.family.run)

@@ -113,8 +113,6 @@ WITHOUT_EFFECT = (
     "buildCacheSize",
     "changeCacheSize",
     "autoBuildCacheRatio",
-    "logCompressionLimit",
-    "logCompressionMethod",
     "debugPassword",
     "manhole",
     "metrics",

@@ -11,7 +11,7 @@ from buildbot.config.builder import BuilderConfig, builder_from, is_usable
 from buildbot.config.checks import Named, check_all
 from buildbot.config.errors import Location, Problem, error, is_broken, warning
 from buildbot.config.keys import KEYS, SAME, read_keys, read_ports
-from buildbot.config.retention import NO_PLAN, RetentionPlan, plan_of
+from buildbot.config.retention import DEFAULT_PACKING, NO_PLAN, Packing, RetentionPlan, packing_of, plan_of
 from buildbot.config.slave import BuildSlave, slave_from
 from buildbot.config.web import Web, take_web
 
@@ -25,7 +25,7 @@ DEFAULT_VALIDATION: Mapping[str, re.Pattern[str]] = {
 
 _OTHER = (
     "mergeRequests collapseRequests prioritizeBuilders select_next_worker codebaseGenerator codebases projects db "
-    "db_url mq caches buildCacheSize changeCacheSize logCompressionLimit logCompressionMethod logMaxSize "
+    "db_url mq caches buildCacheSize changeCacheSize logMaxSize "
     "logMaxTailSize logEncoding debugPassword manhole metrics user_managers revlink machines"
 )
 OTHER_KEYS = tuple(_OTHER.split())
@@ -48,6 +48,7 @@ class Config:
     properties: Mapping[str, Any]
     validation: Mapping[str, re.Pattern[str]]
     retention: RetentionPlan = NO_PLAN
+    packing: Packing = DEFAULT_PACKING  # of finished logs
     other: Mapping[str, Any] = field(default_factory=dict)  # the rest, under the names of config.keys
     secrets_providers: tuple[Any, ...] = ()
     multi_master: bool = False
@@ -90,6 +91,7 @@ def config_from_dict(given: Mapping[Any, Any], at: Places, set_place: Callable[[
         properties=dict(values.get("properties", {})),
         validation={**DEFAULT_VALIDATION, **_validation(values, at)},
         retention=plan_of(values, builders, at),
+        packing=packing_of(values, at),
         other={key: values[key] for key in OTHER_KEYS if key in values},
         multi_master=values.get("multiMaster", False),
     )

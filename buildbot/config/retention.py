@@ -13,7 +13,7 @@ from typing import Any
 from croniter import croniter
 
 from buildbot.config.arguments import configurable
-from buildbot.config.errors import error, is_broken
+from buildbot.config.errors import error, is_broken, warning
 
 KINDS = ("builds", "steps", "logs", "requests", "changes", "events")
 _BY_BUILDER = frozenset({"builds", "steps", "logs", "requests"})
@@ -180,6 +180,30 @@ def plan_of(values: Mapping[str, Any], builders: Sequence[Any], at: Callable[[st
     cron = tuple(janitor.cron for janitor in janitors) if not rules and not horizons else ()
     late = [rule for janitor in janitors for rule in janitor.rules]
     return RetentionPlan((*rules, *horizons, *late), cron)
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Whether and which finished logs are compressed. smallest: in bytes; smaller ones stay as they are."""
+
+    wanted: bool = True
+    smallest: int = 4096
+
+
+DEFAULT_PACKING = Packing()
+_METHODS = ("zstd", "raw", "gz", "bz2", "lz4", "br")
+
+
+def packing_of(values: Mapping[str, Any], at: Callable[[str], None]) -> Packing:
+    """`logCompressionMethod` and `logCompressionLimit`, as Buildbot has them; there is one method here."""
+    at("logCompressionMethod")
+    method = values.get("logCompressionMethod", "zstd")
+    if method not in _METHODS:
+        error(f"c['logCompressionMethod'] is {method!r}", "write 'zstd', or 'raw' for no compression")
+    elif method not in ("zstd", "raw"):
+        warning(f"c['logCompressionMethod'] = {method!r}: logs are compressed with zstd in this version")
+    limit = values.get("logCompressionLimit", DEFAULT_PACKING.smallest)
+    return Packing(method != "raw" and limit is not False, limit or 0)
 
 
 def _own_rules(values: Mapping[str, Any], builders: Sequence[Any], at: Callable[[str], None]) -> list[Keep]:

@@ -2,7 +2,8 @@
 
 The text file holds exactly the bytes that were written, in the order in which they came. The index (`.idx`,
 buildbot.store.logindex) says whose they are; buildbot.store.logwriter writes both, buildbot.store.loglimit bounds
-them, buildbot.store.logreader reads them. Whoever works with logs needs this module alone.
+them, buildbot.store.logpack compresses them, buildbot.store.logreader reads them. Whoever works with logs needs this
+module alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from urllib.parse import quote
 
 from buildbot.store.logindex import STEP_ITSELF, Channel, Run
 from buildbot.store.loglimit import Limit, LimitedWriter
+from buildbot.store.logpack import pack, packed_path
 from buildbot.store.logreader import Line, LogReader
 from buildbot.store.logtail import tail_paths
 from buildbot.store.logwriter import LogWriter
@@ -50,7 +52,9 @@ def log_path(builder: str, build: int, step: str, slug: str) -> str:
 
 def parts_of(log: Path) -> list[Path]:
     """Every file that a log may consist of: the text first."""
-    return [log, log.with_suffix(".idx"), *tail_paths(log)]
+    plain = [log, log.with_suffix(".idx"), *tail_paths(log)]
+    packed = [packed_path(path) for path in plain[:2]]
+    return [*plain, *packed, *(path.with_name(path.name + ".part") for path in packed)]
 
 
 class LogFiles:
@@ -100,6 +104,17 @@ class LogFiles:
             part.unlink(missing_ok=True)
         with suppress(OSError):  # it is not the last log of its build, or there is no such directory
             full.parent.rmdir()
+
+    def pack(self, path: str) -> bool:
+        """Compress a finished log, and take away what was not compressed. False when there is no such log.
+
+        Takes its time: to be called in a thread. Raises OSError; then the log is as it was, or compressed.
+        """
+        text, index = self.root / path, (self.root / path).with_suffix(".idx")
+        done = [each for each in (index, text) if pack(each)]
+        for each in done:
+            each.unlink(missing_ok=True)
+        return packed_path(text).exists()
 
     def watch(self, path: str, call: Callable[[], object]) -> Callable[[], None]:
         """Call this after every append and at the end. Returns what ends the watch."""

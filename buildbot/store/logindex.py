@@ -13,12 +13,13 @@ there at all, because of a part of it nobody could say how much it had been.
 
 from __future__ import annotations
 
-import os
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple, overload
+
+from buildbot.store.logpack import Part
 
 RECORD = struct.Struct("<QQdIIIHH")  # offset, newlines before it, time, bytes, taken, producer, channel, reserved
 COUNT = struct.Struct("<I")  # the bytes alone, which grow
@@ -47,6 +48,9 @@ class Run(NamedTuple):
     channel: Channel
 
 
+NO_RUN = Run(0, 0, 0.0, STEP_ITSELF, Channel.STDOUT)
+
+
 def records_of(data: bytes) -> Iterator[tuple[Run, int, int]]:
     """Each run with how many bytes it has and how many were taken for them, up to what can be no record."""
     whole = len(data) - len(data) % RECORD.size
@@ -66,18 +70,18 @@ def runs_of(data: bytes) -> list[Run]:
 class Runs(Sequence[Run]):
     """The runs of an index that announce bytes before `size`, read as they are asked for: there may be millions."""
 
-    def __init__(self, index: int, size: int) -> None:
+    def __init__(self, index: Part, size: int) -> None:
         self._index = index
         self._page = -1
         self._runs: list[Run] = []
-        self._count = os.fstat(index).st_size // RECORD.size
+        self._count = index.size() // RECORD.size
         if self._count and not self._is_record(self._count - 1):
             self._count = bisect_left(range(self._count), True, key=lambda at: not self._is_record(at))
         self._count = bisect_left(self, size, key=offset_of)
 
     def _is_record(self, at: int) -> bool:
         """A power loss may leave an empty block where records should be."""
-        return bool(runs_of(os.pread(self._index, RECORD.size, at * RECORD.size)))
+        return bool(runs_of(self._index.read(RECORD.size, at * RECORD.size)))
 
     def __len__(self) -> int:
         return self._count
@@ -98,10 +102,36 @@ class Runs(Sequence[Run]):
         page, place = divmod(at, _RUNS_AT_ONCE)
         if page != self._page:
             bytes_at_once = _RUNS_AT_ONCE * RECORD.size
-            data = os.pread(self._index, bytes_at_once, page * bytes_at_once)
-            self._runs, self._page = runs_of(data), page
+            data = self._index.read(bytes_at_once, page * bytes_at_once)
+            self._runs, self._page = self._without_gaps(runs_of(data), page), page
         return self._runs[place]
+
+    def _without_gaps(self, runs: list[Run], page: int) -> list[Run]:
+        """What a damaged index does not say belongs to the run before."""
+        missing = min(_RUNS_AT_ONCE, self._count - page * _RUNS_AT_ONCE) - len(runs)
+        if missing > 0:
+            last = runs[-1] if runs else self[page * _RUNS_AT_ONCE - 1] if page else NO_RUN
+            runs = runs + [last] * missing
+        return runs
 
 
 def offset_of(run: Run) -> int:
     return run.offset
+
+
+def index_problem(index: Part, size: int) -> str:
+    """Whether an index says of every byte of a finished text of this size whose it is: '' or what is wrong."""
+    if index.size() % RECORD.size:
+        return "ends within a record"
+    count = index.size() // RECORD.size
+    end = 0
+    for at in range(0, count, _RUNS_AT_ONCE):
+        wanted = min(_RUNS_AT_ONCE, count - at)
+        records = list(records_of(index.read(wanted * RECORD.size, at * RECORD.size)))
+        if len(records) < wanted:
+            return f"has no record where the {at + len(records) + 1}th should be"
+        for run, length, _ in records:
+            if run.offset > end:
+                return f"says nothing of the bytes from {end} to {run.offset}"
+            end = max(end, run.offset + length)  # more than there are, when a crash has cut the text
+    return "" if end >= size else f"says nothing of the bytes from {end} on"

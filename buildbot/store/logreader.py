@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from buildbot.store.logindex import STEP_ITSELF, Channel, Run, Runs, offset_of
+from buildbot.store.logindex import NO_RUN, Channel, Run, Runs, index_problem, offset_of
+from buildbot.store.logpack import Part, open_part
 
 _SCAN_BYTES = 1 << 16
 
@@ -24,22 +25,23 @@ class LogReader:
     """A log as it is now; `refresh` looks again. Never holds more than a few pieces of it in memory."""
 
     def __init__(self, path: Path) -> None:
-        self._text = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._text = open_part(path)
         self._index_path = path.with_suffix(".idx")
-        self._index: int | None = None
+        self._index: Part | None = None
         self.refresh()
 
     def refresh(self) -> None:
-        self.size = os.fstat(self._text).st_size
-        if self._index is None and self._index_path.exists():
-            self._index = os.open(self._index_path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size = self._text.size()
+        if self._index is None:
+            with suppress(FileNotFoundError):
+                self._index = open_part(self._index_path)
         runs: Sequence[Run] = () if self._index is None else Runs(self._index, self.size)
-        self.runs = runs or (Run(0, 0, 0.0, STEP_ITSELF, Channel.STDOUT),)
+        self.runs = runs or (NO_RUN,)
 
     def close(self) -> None:
-        os.close(self._text)
+        self._text.close()
         if self._index is not None:
-            os.close(self._index)
+            self._index.close()
             self._index = None
 
     def __enter__(self) -> LogReader:
@@ -50,7 +52,7 @@ class LogReader:
 
     def raw(self, start: int, end: int) -> bytes:
         """The raw bytes of a range; the caller keeps it small."""
-        return os.pread(self._text, max(0, min(end, self.size) - start), start)
+        return self._text.read(max(0, min(end, self.size) - start), start)
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[Run, bytes]]:
         """The range as pieces of at most 64 KiB, each with the run it belongs to."""
@@ -72,10 +74,16 @@ class LogReader:
             if run.channel is channel:
                 yield data
 
+    def problem(self) -> str:
+        """What is wrong with the index of a finished log, in words; '' when it says of every byte whose it is."""
+        if self._index is None:
+            return "is missing" if self.size else ""
+        return index_problem(self._index, self.size)
+
     def line_count(self) -> int:
         """How many lines there are; a last one without a newline counts."""
         last = self.runs[-1]
-        newlines = last.newlines + count_newlines(self._text, last.offset, self.size)
+        newlines = last.newlines + count_newlines(self._text.read, last.offset, self.size)
         return newlines + bool(self.size and self.raw(self.size - 1, self.size) != b"\n")
 
     def offset_of_line(self, number: int) -> int:
@@ -101,7 +109,7 @@ class LogReader:
     def line_at(self, offset: int) -> int:
         """The number of the line that holds this byte."""
         at = max(0, bisect_right(self.runs, offset, key=offset_of) - 1)
-        return self.runs[at].newlines + count_newlines(self._text, self.runs[at].offset, offset)
+        return self.runs[at].newlines + count_newlines(self._text.read, self.runs[at].offset, offset)
 
     def lines(self, first: int, count: int, most_bytes: int = 1 << 18, longest: int = 1 << 14) -> list[Line]:
         """Lines from `first` on: at most `count`, about `most_bytes` in all, each cut at `longest` bytes."""
@@ -150,10 +158,11 @@ class LogReader:
             yield Line(number, tuple(pieces), since, room < 0)
 
 
-def count_newlines(descriptor: int, start: int, end: int) -> int:
+def count_newlines(read: Callable[[int, int], bytes], start: int, end: int) -> int:
+    """Of a range of a file; `read(count, at)` gives its bytes."""
     count = 0
     while start < end:
-        data = os.pread(descriptor, min(1 << 20, end - start), start)
+        data = read(min(1 << 20, end - start), start)
         if not data:
             break
         count += data.count(b"\n")

@@ -72,3 +72,27 @@ def left_open(store: Queries) -> list[Log]:
         f"SELECT {COLUMNS} FROM logs AS l JOIN steps AS s ON s.id = l.step_id "
         "WHERE l.finished_at IS NULL AND s.complete_at IS NOT NULL ORDER BY l.id",
     )
+
+
+def to_pack(store: Queries, before: float, limit: int) -> list[Log]:
+    """Logs that were finished before then and that nobody has looked at since, the oldest first.
+
+    Those of builds that still run are not among them: after a restart a step may open its log again.
+    """
+    return store.all(
+        Log,
+        f"SELECT {COLUMNS} FROM logs AS l JOIN steps AS s ON s.id = l.step_id JOIN builds AS b ON b.id = s.build_id "
+        "WHERE l.packed_as IS NULL AND l.removed_at IS NULL AND l.finished_at < ? AND b.complete_at IS NOT NULL "
+        "ORDER BY l.finished_at LIMIT ?",
+        before,
+        limit,
+    )
+
+
+def set_packed(store: Store, id: LogID, packed_as: str) -> bool:
+    """Write down how the log's file is now. False when the log is gone or removed."""
+    return bool(
+        store.execute(
+            "UPDATE logs SET packed_as = ? WHERE id = ? AND packed_as IS NULL AND removed_at IS NULL", packed_as, id
+        )
+    )

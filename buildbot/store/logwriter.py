@@ -47,7 +47,10 @@ class LogWriter:
             self.size = announced
         os.ftruncate(self._index, self._records)
         if self._last is not None:
-            self.newlines = self._last.newlines + count_newlines(self._text, self._last.offset, self.size)
+            self.newlines = self._last.newlines + count_newlines(self._read_text, self._last.offset, self.size)
+
+    def _read_text(self, count: int, at: int) -> bytes:
+        return os.pread(self._text, count, at)
 
     def held(self, producer: int) -> int:
         """How many bytes of this producer have been taken: those in the file, and those that were left out of it."""
