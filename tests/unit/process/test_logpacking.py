@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class TestLogPacking(SynchronousTestCase):
                 self.setUp()
                 with_death = [self.patch(logfiles, "pack", die_at(logfiles.pack))]
                 with_death.append(self.patch(Path, "unlink", die_at(Path.unlink)))
-                with suppress(KeyboardInterrupt):
+                with contextlib.suppress(KeyboardInterrupt):
                     self.files.pack(self.paths[1])
                 for patch in reversed(with_death):
                     patch.restore()
