@@ -6,7 +6,6 @@ and `apply`s a configuration to them: at the start, and again at each reconfigur
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import signal
@@ -55,7 +54,7 @@ from buildbot.process.retiring import Retiring
 from buildbot.process.running import RunningBuilds
 from buildbot.schedulers.base import drive
 from buildbot.schedulers.trywire import TryLogins
-from buildbot.scripts import stop_order
+from buildbot.scripts import status_file, stop_order
 from buildbot.secrets.base import SecretProblem
 from buildbot.secrets.lookup import Secrets
 from buildbot.secrets.outside import with_passwords
@@ -72,7 +71,6 @@ GIT_PROCESSES = 4  # of all pollers together
 CONFIG_SECONDS = 60.0  # a reconfiguration that takes longer is refused
 CHECKPOINT_SECONDS = 10.0
 SETTLE_SECONDS = 10.0
-STATUS_FILE = "master.status.json"
 
 _WAKES: dict[EventKind, tuple[str, ...]] = {
     EventKind.CHANGE_ADDED: ("schedulers",),
@@ -491,15 +489,6 @@ class BuildMaster(service.MultiService):
 
     def _write_status(self, state: str, config_error: str | None = None, **more: Any) -> None:
         """For the command line: what this process does, and how the last reconfiguration ended."""
-        status = {
-            "pid": os.getpid(),
-            "state": state,
-            "config_generation": self._generation,
-            "config_error": config_error,
-            "written_at": time.time(),
-            **more,
-        }
-        path = self.basedir / STATUS_FILE
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(status))
-        part.replace(path)
+        status_file.write(
+            self.basedir, state=state, config_generation=self._generation, config_error=config_error, **more
+        )

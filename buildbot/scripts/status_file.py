@@ -6,8 +6,11 @@ The master writes it as a whole at each step of its life and at the end of each 
 from __future__ import annotations
 
 import json
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 STATUS_FILE = "master.status.json"
 
@@ -23,6 +26,14 @@ class MasterState:
     written_at: float
     config_error: str | None
     called_off_by: str | None = None
+
+
+def write(basedir: Path, **status: Any) -> None:
+    """Say it: whoever reads finds the file whole."""
+    path = basedir / STATUS_FILE
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps({"pid": os.getpid(), "written_at": time.time(), **status}), encoding="utf-8")
+    part.replace(path)
 
 
 def read(basedir: Path) -> MasterState | None:
