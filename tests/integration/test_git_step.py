@@ -553,7 +553,7 @@ class TestTroubles(GitCase):
         waiting = self.run_steps_later(Git(self.repository.url, env={"PATH": path}))
         await self.rig.until_step_runs("git", "sleeping")
         script.unlink()
-        self.rig.cut()
+        await self.rig.lose()
         lost = await waiting
         assert lost.result is Result.RETRY
         again = await self.rig.built(lost.request.id, attempt=2)
