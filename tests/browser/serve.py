@@ -10,15 +10,16 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 
 from buildbot.config.authz import UserPasswordAuth
+from buildbot.config.builder import BuilderConfig
 from buildbot.config.web import Web
 from buildbot.model import BuildID, BuildRequestID, BuildsetID, Result
+from buildbot.process.factory import BuildFactory
 from buildbot.status.web.site import WebSite
 from buildbot.store import actions, builds, pauses, requests, steps
 from buildbot.store.logfiles import LogFiles
@@ -76,7 +77,8 @@ def main(directory: str, count: str = "300") -> None:
     log_files = LogFiles(basedir / "logs")
     history = fill(store, now=reactor.seconds(), builds_count=int(count), log_files=log_files)
     store.transact(stop_things, reactor.seconds() - 600)
-    known: Any = tuple(SimpleNamespace(name=name, slavenames=("slave-1", "slave-2")) for name in history.builders)
+    slavenames = ["slave-1", "slave-2"]
+    known = tuple(BuilderConfig(name=name, slavenames=slavenames, factory=BuildFactory()) for name in history.builders)
     web = Web(port="tcp:0:interface=127.0.0.1", auth=UserPasswordAuth([("ada", "secret")]))
     config = replace(a_config(), title="Example", title_url="https://example.org/", builders=known, www=web)
     site = WebSite(store, log_files, lambda: config, Control(store), reactor, reactor.seconds)
