@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error
-from buildbot.schedulers.basic import NotABranch
+from buildbot.schedulers.judging import NotABranch
 
 __all__ = ["ChangeFilter", "NotABranch", "SourceStampFilter"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from buildbot.config.errors import ConfigErrors
 from buildbot.model import NewChange, Verdict
 from buildbot.process.properties import Interpolate, Property, renderer
-from buildbot.schedulers import basic
+from buildbot.schedulers import basic, judging
 from buildbot.schedulers.basic import AnyBranchScheduler, Scheduler, SingleBranchScheduler
 from buildbot.store import changes, schedulers
 from tests.unit.schedulers.cases import SchedulerCase
@@ -222,7 +222,7 @@ class TestStableTimer(SchedulerCase):
         self.assertEqual(self.built(), [ids])
 
     def test_more_changes_than_a_buildset_takes_go_into_several(self) -> None:
-        self.patch(basic, "MOST_CHANGES", 100)
+        self.patch(judging, "MOST_CHANGES", 100)
         ids = [self.code() for _ in range(250)]
         self.now = 1100.0
         self.drive_until_idle(self.scheduler)
@@ -464,7 +464,7 @@ class TestWhatABuildsetGets(SchedulerCase):
         self.configure(scheduler)
         self.change(properties=(("hurry", True),))
         self.change()
-        self.drive(scheduler)
+        self.drive_until_idle(scheduler)
         self.assertEqual([len(self.requests(buildset)) for buildset in self.buildsets()], [1, 2])
         self.assertEqual(scheduler.listBuilderNames(), [])
 
