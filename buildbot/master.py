@@ -75,14 +75,14 @@ SETTLE_SECONDS = 10.0
 _WAKES: dict[EventKind, tuple[str, ...]] = {
     EventKind.CHANGE_ADDED: ("schedulers",),
     EventKind.PAUSED: ("retiring",),
-    EventKind.BUILD_FINISHED: ("assigning", "retiring", "families"),
+    EventKind.UNPAUSED: ("assigning", "retiring", "removed builders", "schedulers"),
+    EventKind.BUILD_FINISHED: ("assigning", "retiring", "removed builders", "families"),
 } | dict.fromkeys(
     (
         EventKind.BUILDSET_SUBMITTED,
         EventKind.REQUEST_REQUEUED,
         EventKind.SLAVE_CONNECTED,
         EventKind.SLAVE_LOST,
-        EventKind.UNPAUSED,
     ),
     ("assigning", "retiring", "removed builders"),
 )
@@ -125,6 +125,7 @@ class BuildMaster(service.MultiService):
         self._reconfiguring = False
         self._builder_ids: dict[str, BuilderID] = {}
         self._schedulers: dict[str, Any] = {}
+        self._dependents: list[str] = []
         self._sources: list[Any] = []
         self._source_ports: tuple[str, ...] = ()
         self._started = False
@@ -307,6 +308,8 @@ class BuildMaster(service.MultiService):
         self.bell.ring("receivers")
         if event.kind in _WAKES:
             self.bell.ring(*_WAKES[event.kind])
+        if event.kind is EventKind.BUILDSET_COMPLETE:
+            self.bell.ring(*self._dependents)
 
     def _slave_is_lost(self, session: SlaveSession, why: str) -> None:
         if self._started:  # otherwise we stop, and the next process waits for it
@@ -393,6 +396,7 @@ class BuildMaster(service.MultiService):
             if name not in self._schedulers:
                 self.bell.add(f"scheduler {name}", self._scheduler_worker(name), "schedulers")
         self._schedulers = wanted
+        self._dependents = [f"scheduler {name}" for name, each in wanted.items() if hasattr(each, "upstream_name")]
 
     def _scheduler_worker(self, name: str) -> Any:
         return lambda now: drive(self._schedulers[name], self.store, now)

@@ -64,6 +64,8 @@ def check_all(
     if named.slaves is not None:
         _check_slaves_of_builders(config, named.slaves, places)
     _check_locks(config, places)
+    if named.schedulers is not None:
+        _check_upstreams(config, named.schedulers, places)
     if not config.multi_master and named.builders is not None:
         _check_builders_of_services(config, named.builders, places)
         all_known = _check_builders_of_schedulers(config, named.builders, places)
@@ -170,6 +172,25 @@ def _check_builders_of_services(config: Config, known: list[str], places: _Place
                 places.of(service, "services")
                 what = f"{type(service).__name__} {service.name!r}"
                 error(f"{what}: there is no builder {name!r}", did_you_mean(name, known))
+
+
+def _check_upstreams(config: Config, known: list[str], places: _Places) -> None:
+    """A Dependent's upstream is a scheduler of this configuration, and no circle leads back to it."""
+    upstream: dict[str, str] = {}
+    for scheduler in config.schedulers:
+        above = getattr(scheduler, "upstream_name", None)
+        if isinstance(above, str):
+            upstream[scheduler.name] = above
+            places.of(scheduler, "schedulers")
+            if above not in known:
+                hint = did_you_mean(above, known) or "it must be in c['schedulers'] as well"
+                error(f"scheduler {scheduler.name!r}: there is no scheduler {above!r}, its upstream", hint)
+    for name in upstream:
+        chain = [name]
+        while upstream.get(chain[-1], name) not in chain:
+            chain.append(upstream[chain[-1]])
+        if upstream.get(chain[-1]) == name:
+            error(f"scheduler {name!r} depends on itself: {' <- '.join([*chain, name])}")
 
 
 def _check_idle_builders(config: Config, places: _Places, old_web_forces: bool) -> None:

@@ -22,7 +22,7 @@ from buildbot.config.errors import did_you_mean, error
 from buildbot.model import BuildID, BuildsetID, Change, ChangeID, Property, SourceStampID, Verdict
 from buildbot.process.properties import Properties, needs_rendering, render
 from buildbot.process.userchange import UserChange
-from buildbot.store import Store, builders, buildsets, changes, properties, schedulers
+from buildbot.store import Store, builders, buildsets, changes, pauses, properties, schedulers
 from buildbot.store.store import Queries
 
 JUDGED_A_PASS = 100
@@ -86,6 +86,9 @@ class Scheduler(Protocol):
     def run(self, store: Store, now: float, answers: Answers = ...) -> float | None:
         """Decide, inside a transaction. Returns when to decide again (None: when something rings)."""
 
+    def pass_over(self, store: Store, now: float) -> None:
+        """It is paused: do not decide."""
+
 
 @configurable
 class BaseScheduler:
@@ -136,6 +139,13 @@ class BaseScheduler:
 
     def run(self, store: Store, now: float, answers: Answers | None = None) -> float | None:
         return None
+
+    def pass_over(self, store: Store, now: float) -> None:
+        """Somebody has paused it: what would be decided now is not, and what waits goes on waiting."""
+
+    def times(self, store: Queries, now: float, count: int) -> list[float]:
+        """For people: when it fires next, if that is known."""
+        return []
 
     # -- for the kinds
 
@@ -234,6 +244,11 @@ async def drive(scheduler: Scheduler, store: Store, now: float) -> float | None:
 def _decide(store: Store, scheduler: Scheduler, now: float, answers: Answers) -> float | None:
     if not schedulers.is_present(store, scheduler.name):
         return None  # the configuration dropped it while its callables were waiting
+    if not scheduler.listens:
+        schedulers.skip(store, scheduler.name)  # when it does one day, it begins with the changes of that day
+    if pauses.get(store, pauses.Kind.SCHEDULER, scheduler.name) is not None:
+        scheduler.pass_over(store, now)
+        return None
     return scheduler.run(store, now, answers)
 
 

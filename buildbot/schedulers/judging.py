@@ -66,7 +66,7 @@ class JudgingScheduler(BaseScheduler):
         self.fileIsImportant: Any = fileIsImportant
         self.onlyImportant = bool(onlyImportant)
         self.createAbsoluteSourceStamps = bool(createAbsoluteSourceStamps)
-        self.reason = _formatted(name, type(self).__name__, reason)
+        self.reason = formatted(name, type(self).__name__, reason)
         if fileIsImportant is not None and not callable(fileIsImportant):
             error(f"scheduler {name!r}: fileIsImportant is a function of a change, not {fileIsImportant!r}")
         if change_filter is not None and not callable(getattr(change_filter, "filter_change", None)):
@@ -168,7 +168,8 @@ def _as_branches(scheduler: str, branches: Any) -> tuple[str | None, ...] | None
     return None
 
 
-def _formatted(scheduler: str, classname: str, template: Any) -> str:
+def formatted(scheduler: str, classname: str, template: Any) -> str:
+    """A reason of its template."""
     try:
         return str(template % {"name": scheduler, "classname": classname})
     except (KeyError, TypeError, ValueError) as wrong:
@@ -177,6 +178,7 @@ def _formatted(scheduler: str, classname: str, template: Any) -> str:
 
 
 def ids_of(by_codebase: Mapping[str, Sequence[ChangeID]]) -> list[ChangeID]:
+    """All of them."""
     return [id for several in by_codebase.values() for id in several]
 
 

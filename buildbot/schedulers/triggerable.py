@@ -51,15 +51,19 @@ class Triggerable(BaseScheduler):
         self, store: Store, settled: Settled, given: Sequence[Stamp], parent: Parent, now: float
     ) -> BuildsetID | None:
         """Make the buildset, in the transaction in which the step remembers it. None: it is made at another time."""
-        return self.submit(
-            store,
-            settled,
-            [stamps.add(store, stamp, now) for stamp in stamps.with_defaults(self.codebases, given)],
-            newest=None,
-            reason=self.reason_for(settled),
-            parent=parent,
-            now=now,
-        )
+        return self.make(store, settled, given, parent, self.reason_for(settled), now)
+
+    def make(
+        self,
+        store: Store,
+        settled: Settled,
+        given: Sequence[Stamp],
+        parent: Parent | None,
+        reason: str,
+        now: float,
+    ) -> BuildsetID:
+        source = [stamps.add(store, stamp, now) for stamp in stamps.with_defaults(self.codebases, given)]
+        return self.submit(store, settled, source, newest=None, reason=reason, parent=parent, now=now)
 
     def reason_for(self, settled: Settled) -> str:
         given = {each.name: each.value for each in settled.properties}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from buildbot.model import (
     BuilderID,
@@ -11,6 +12,7 @@ from buildbot.model import (
     BuildRequestID,
     Buildset,
     BuildsetID,
+    EventID,
     EventKind,
     Property,
     Result,
@@ -109,6 +111,27 @@ def by_external_id(store: Queries, scheduler: str, external_id: str) -> Buildset
         f"SELECT {_COLUMNS} FROM buildsets WHERE external_id = ? AND scheduler = ? ORDER BY id LIMIT 1",
         external_id,
         scheduler,
+    )
+
+
+class Ended(NamedTuple):
+    """A buildset that has become complete."""
+
+    event: EventID  # that tells of it
+    buildset: BuildsetID
+    result: Result
+
+
+def ended_since(store: Queries, scheduler: str, after: EventID, limit: int) -> list[Ended]:
+    """The buildsets of a scheduler whose end was told after an event, the first that ended first."""
+    return store.all(
+        lambda event, buildset, result: Ended(EventID(event), BuildsetID(buildset), Result(result)),
+        "SELECT e.id, s.id, s.result FROM events AS e JOIN buildsets AS s ON s.id = e.subject_id "
+        "WHERE e.kind = ? AND e.id > ? AND s.scheduler = ? AND s.complete_at IS NOT NULL ORDER BY e.id LIMIT ?",
+        EventKind.BUILDSET_COMPLETE,
+        after,
+        scheduler,
+        limit,
     )
 
 

@@ -55,6 +55,9 @@ def _classification(
 def sync(store: Store, names: Sequence[str], now: float) -> None:
     """Make the rows agree with the configuration. A scheduler that is new to it starts at the newest change."""
     newest = changes.last_id(store)
+    for name in store.column("SELECT name FROM schedulers WHERE removed_at IS NOT NULL"):
+        if name in names:  # it is back, and what it remembers is from another time
+            store.execute("DELETE FROM scheduler_state WHERE scheduler = ?", name)
     for name in names:
         store.execute(
             "INSERT INTO schedulers (name, first_change_id, classified_change_id) VALUES (?, ?, ?) "
@@ -76,6 +79,17 @@ def unclassified(store: Queries, name: str, limit: int = 100) -> list[Change]:
     """The next changes that this scheduler has not judged, oldest first."""
     start = store.value("SELECT classified_change_id FROM schedulers WHERE name = ?", name)
     return [] if start is None else changes.after(store, ChangeID(start), limit)
+
+
+def skip(store: Store, name: str) -> None:
+    """Pass over whatever this scheduler has not judged: it does not look at changes."""
+    newest = changes.last_id(store)
+    store.execute(
+        "UPDATE schedulers SET classified_change_id = ? WHERE name = ? AND classified_change_id < ?",
+        newest,
+        name,
+        newest,
+    )
 
 
 def classify(store: Store, name: str, change: ChangeID, verdict: Verdict, reason: str, now: float) -> None:

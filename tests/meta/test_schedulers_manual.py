@@ -12,14 +12,27 @@ from buildbot.changes.filter import ChangeFilter
 from buildbot.config import names
 from buildbot.config.arguments import known_arguments
 from buildbot.schedulers.basic import AnyBranchScheduler, SingleBranchScheduler
+from buildbot.schedulers.dependent import Dependent
 from buildbot.schedulers.forcesched import BaseParameter, ForceScheduler
+from buildbot.schedulers.timed import Nightly, NightlyTriggerable, Periodic
 from buildbot.schedulers.triggerable import Triggerable
 from buildbot.schedulers.trysched import Try_Jobdir, Try_Userpass
 from buildbot.steps.trigger import Trigger
 from tests.tools import ROOT
 
 PAGE = (ROOT / "docs" / "manual" / "schedulers.md").read_text()
-ALL = (SingleBranchScheduler, AnyBranchScheduler, Triggerable, Try_Jobdir, Try_Userpass, ForceScheduler)
+ALL = (
+    SingleBranchScheduler,
+    AnyBranchScheduler,
+    Dependent,
+    Periodic,
+    Nightly,
+    NightlyTriggerable,
+    Triggerable,
+    Try_Jobdir,
+    Try_Userpass,
+    ForceScheduler,
+)
 PARAMETERS = [
     value for value in vars(forcesched).values() if isinstance(value, type) and issubclass(value, BaseParameter)
 ]
@@ -62,7 +75,8 @@ def test_the_examples_are_configurations() -> None:
     names.install()
     found: dict[str, Any] = {"c": {}}
     examples = [textwrap.dedent(text) for text in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", PAGE, re.MULTILINE)]
-    assert len(examples) == 3
+    assert len(examples) == 5
     for example in examples:
         exec(example, found)
-    assert [scheduler.name for scheduler in found["c"]["schedulers"]] == ["main", "topics", "force", "try", "jobs"]
+    all_named = "main topics force tests packages hourly nightly try jobs".split()
+    assert [scheduler.name for scheduler in found["c"]["schedulers"]] == all_named

@@ -23,6 +23,9 @@ _OLD_RESULTS = RESULTS | _from("buildbot.process.results", "worst_status", "stat
 _BASIC = _from("buildbot.schedulers.basic", "SingleBranchScheduler", "AnyBranchScheduler")
 _TRY = _from("buildbot.schedulers.trysched", "Try_Jobdir", "Try_Userpass")
 _TRIGGERABLE = _from("buildbot.schedulers.triggerable", "Triggerable")
+_TIMED = _from("buildbot.schedulers.timed", "Nightly", "NightlyTriggerable", "Periodic")
+_DEPENDENT = _from("buildbot.schedulers.dependent", "Dependent")
+_SCHEDULERS = _BASIC | _DEPENDENT | _TIMED | _TRIGGERABLE | _TRY
 _FORCED = _from("buildbot.schedulers.forcesched", "ForceScheduler")
 _PARAMETERS = _from(
     "buildbot.schedulers.forcesched",
@@ -144,7 +147,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.changes": _from("buildbot.changes.pb", "PBChangeSource")
     | _from("buildbot.changes.gitpoller", "GitPoller"),
     "buildbot.plugins.reporters": _MAIL | _FORMATTERS | _GENERATORS,
-    "buildbot.plugins.schedulers": _BASIC | _FORCED | _TRIGGERABLE | _TRY,
+    "buildbot.plugins.schedulers": _SCHEDULERS | _FORCED,
     "buildbot.plugins.secrets": _SECRETS,
     "buildbot.plugins.status": _MAIL | _PB_LISTENER | _from("buildbot.config.web", "WebStatus"),
     "buildbot.plugins.steps": _SHELL | _GIT | _TRIGGER | _from("buildbot.process.buildstep", "BuildStep"),
@@ -182,10 +185,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.reporters.generators.build": _GENERATORS,
     "buildbot.reporters.mail": _MAIL | _from("buildbot.status.mail", "Domain"),
     "buildbot.reporters.message": _FORMATTERS,
-    "buildbot.scheduler": _BASIC
-    | _TRIGGERABLE
-    | _TRY
-    | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
+    "buildbot.scheduler": _SCHEDULERS | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.basic": _BASIC | _from("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.canceller": _OLD_BUILDS,
     "buildbot.schedulers.canceller_buildset": _FAILING_BUILDSETS,
@@ -232,6 +232,8 @@ OWN_MODULES = (
     "buildbot.process.properties",
     "buildbot.process.remotecommand",
     "buildbot.process.results",
+    "buildbot.schedulers.dependent",
+    "buildbot.schedulers.timed",
     "buildbot.schedulers.triggerable",
     "buildbot.schedulers.trysched",
     "buildbot.status.mail",

@@ -1,0 +1,96 @@
+"""The scheduler that builds once another scheduler's builds went well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.logger import Logger
+
+from buildbot.config.arguments import configurable
+from buildbot.config.errors import error
+from buildbot.model import BuildsetID, EventID, Result
+from buildbot.schedulers.base import Answers, BaseScheduler, Settled, Unsettled
+from buildbot.schedulers.judging import REASON, formatted
+from buildbot.store import Store, buildsets, events, schedulers, sourcestamps
+from buildbot.store.buildsets import Ended
+from buildbot.store.store import Queries
+
+MOST_ENDED = 50  # buildsets that one pass looks at
+GOOD = (Result.SUCCESS, Result.WARNINGS)
+_SEEN = "seen up to event"
+
+_log = Logger()
+
+
+@configurable
+class Dependent(BaseScheduler):
+    """Builds the source of each buildset of another scheduler that ended as SUCCESS or WARNINGS.
+
+    name, builderNames, properties, codebases, priority: as every scheduler; what the other buildset does not have of
+    the codebases is built as they say. upstream: the other scheduler, or its name. reason: a template with %(name)s and
+    %(classname)s. A buildset counts when it ends while this scheduler is in the configuration.
+    """
+
+    listens = False
+
+    def __init__(
+        self,
+        name: str,
+        upstream: Any,
+        builderNames: Any,
+        properties: Mapping[str, Any] | None = None,
+        codebases: Any = None,
+        priority: Any = None,
+        reason: str = REASON,
+    ) -> None:
+        super().__init__(name, builderNames, properties, codebases, priority)
+        self.reason = formatted(name, type(self).__name__, reason)
+        self.upstream = upstream
+        self.upstream_name: Any = upstream if isinstance(upstream, str) else getattr(upstream, "name", None)
+        if not isinstance(self.upstream_name, str):
+            error(f"scheduler {name!r}: upstream is a scheduler or the name of one, not {upstream!r}")
+
+    # -- deciding
+
+    async def ask(self, store: Store, now: float) -> Answers:
+        if not self.asks:
+            return {}
+        return {each.event: await self.settle({}) for each in self._ended(store) if each.result in GOOD}
+
+    def run(self, store: Store, now: float, answers: Answers | None = None) -> float | None:
+        ended = self._ended(store)
+        for each in ended:
+            if each.result in GOOD:
+                settled = (answers or {}).get(each.event) if self.asks else self.settle_plain()
+                if settled is None:
+                    return now  # it was not asked about this one
+                self._build(store, settled, each.buildset, now)
+        newest = ended[-1].event if len(ended) == MOST_ENDED else events.last_id(store)
+        schedulers.set_state(store, self.name, _SEEN, newest)
+        return now if len(ended) == MOST_ENDED else None
+
+    def _ended(self, store: Queries) -> list[Ended]:
+        seen = schedulers.state(store, self.name, _SEEN)
+        if seen is None:
+            return []  # from now on
+        return buildsets.ended_since(store, self.upstream_name, EventID(seen), MOST_ENDED)
+
+    def _build(self, store: Store, settled: Settled | Unsettled, upstream: BuildsetID, now: float) -> None:
+        if isinstance(settled, Unsettled):
+            _log.error(
+                "scheduler {scheduler} does not build what buildset {upstream} was: {why}",
+                scheduler=self.name,
+                upstream=upstream,
+                why=settled.reason,
+            )
+            return
+        self.build_after(store, settled, upstream, self.reason, now)
+
+    def build_after(self, store: Store, settled: Settled, upstream: BuildsetID, reason: str, now: float) -> BuildsetID:
+        known = sourcestamps.of_buildset(store, upstream)
+        there = {stamp.codebase for stamp in known}
+        others = [name for name, given in self.codebases.items() if name not in there and (name or given)]
+        source = [stamp.id for stamp in known]
+        source += [sourcestamps.add(store, codebase=name, now=now, **self.codebases[name]) for name in others]
+        return self.submit(store, settled, source, newest=None, reason=reason, now=now)
