@@ -78,5 +78,5 @@ def test_the_examples_are_configurations() -> None:
     assert len(examples) == 5
     for example in examples:
         exec(example, found)
-    all_named = "main topics force tests packages hourly nightly try jobs".split()
+    all_named = ["main", "topics", "force", "tests", "packages", "hourly", "nightly", "try", "jobs"]
     assert [scheduler.name for scheduler in found["c"]["schedulers"]] == all_named
