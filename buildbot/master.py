@@ -20,7 +20,6 @@ from twisted.application import service
 from twisted.internet.defer import (
     CancelledError,
     Deferred,
-    DeferredList,
     DeferredSemaphore,
     ensureDeferred,
     maybeDeferred,
@@ -33,6 +32,7 @@ from twisted.logger import Logger
 from buildbot.changes.base import SourceContext
 from buildbot.changes.codebase import with_codebase
 from buildbot.config.aside import load_config_aside
+from buildbot.config.checks import locks_of
 from buildbot.config.errors import ConfigErrors
 from buildbot.config.loader import load_config
 from buildbot.config.master import Config
@@ -40,7 +40,7 @@ from buildbot.doorbell import Doorbell
 from buildbot.model import BuilderID, ChangeID, Event, EventKind, NewChange
 from buildbot.process import buildsetup
 from buildbot.process.assigning import Assigning
-from buildbot.process.build import Build, BuildServices
+from buildbot.process.build import BuildServices
 from buildbot.process.cleanstop import CLEAN_SECONDS, CleanStop, Stopping, in_words
 from buildbot.process.control import Control
 from buildbot.process.family import Family
@@ -70,12 +70,12 @@ from buildbot.store.readers import ThreadedReaders
 GIT_PROCESSES = 4  # of all pollers together
 CONFIG_SECONDS = 60.0  # a reconfiguration that takes longer is refused
 CHECKPOINT_SECONDS = 10.0
-SETTLE_SECONDS = 10.0
 
 _WAKES: dict[EventKind, tuple[str, ...]] = {
     EventKind.CHANGE_ADDED: ("schedulers",),
-    EventKind.PAUSED: ("retiring",),
+    EventKind.PAUSED: ("assigning", "retiring"),
     EventKind.UNPAUSED: ("assigning", "retiring", "removed builders", "schedulers"),
+    EventKind.REQUEST_CANCELLED: ("assigning",),  # nobody waits for its locks any more
     EventKind.BUILD_FINISHED: ("assigning", "retiring", "removed builders", "families"),
 } | dict.fromkeys(
     (
@@ -155,9 +155,7 @@ class BuildMaster(service.MultiService):
         if restored and before is not None:
             self.store.transact(absences.add, None, *absence_since(before, touched))
         await self.apply(config)
-        for build in restored:
-            self.under_way.launch(build)
-        await self._until_settled(restored)
+        await self.under_way.go_on_with(restored, self._reactor)
         await self.ports.ready()
         await self.web.start()
         self.bell.start()
@@ -214,6 +212,7 @@ class BuildMaster(service.MultiService):
         self.bell = Doorbell(reactor, time.time)
         self.progress = Progress()
         self.under_way = RunningBuilds()
+        self.under_way.locks.released.append(lambda: self.bell.ring("assigning"))
         self.clean_stop = CleanStop(store, self.under_way, time.time, self._stop_reactor, self._clean_stop_changed)
         self.control = Control(store, self.under_way, self.progress, time.time, reactor, self.clean_stop)
         self.family = Family(store, self.under_way, self.control.interrupt, time.time)
@@ -296,6 +295,7 @@ class BuildMaster(service.MultiService):
             now=time.time,
             progress=self.progress,
             properties=self.config.properties,
+            locks=self.under_way.locks,
             **buildsetup.log_settings(self.config.other),
             family=self.family,
             scheduler=lambda name: self._schedulers.get(name),
@@ -314,11 +314,6 @@ class BuildMaster(service.MultiService):
     def _slave_is_lost(self, session: SlaveSession, why: str) -> None:
         if self._started:  # otherwise we stop, and the next process waits for it
             self.reattaching.lost(session, why, session.silent_for)
-
-    async def _until_settled(self, restored: list[Build]) -> None:
-        """Until the builds that go on hold what they held, so that nothing new takes it from them."""
-        holding = DeferredList([build.settled for build in restored])
-        await holding.addTimeout(SETTLE_SECONDS, self._reactor, onTimeoutCancel=lambda *_: None)
 
     def stopService(self) -> Deferred[None]:
         return ensureDeferred(self._stop())
@@ -370,6 +365,7 @@ class BuildMaster(service.MultiService):
         """Make the running parts agree with this configuration; what has not changed runs on untouched."""
         ids = self.store.transact(self._sync_rows, config)
         self.config = config
+        self.under_way.locks.configure(locks_of(config))
         self.sessions.sync(config.pb_ports, config.slaves, ids)
         self._sync_schedulers(config)
         self.try_logins.sync(config.schedulers, config.pb_ports)

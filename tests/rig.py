@@ -100,6 +100,7 @@ class Rig:
         self.progress = Progress()
         self.build_clock: Any = clock  # of the timers of builds and their steps
         self.running = RunningBuilds()
+        self.running.locks.released.append(lambda: self.bell.ring("assigning"))
         self.secrets: Any = Secrets(clock)
         self.log_limit: Limit | None = None
         self.bell = Doorbell(clock, self.now)
@@ -151,6 +152,7 @@ class Rig:
             now=self.now,
             progress=self.progress,
             properties=self.config.properties,
+            locks=self.running.locks,
             family=self.family,
             scheduler=lambda name: next((each for each in self.config.schedulers if each.name == name), None),
             scheduler_names=lambda: [each.name for each in self.config.schedulers],

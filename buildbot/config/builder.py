@@ -95,7 +95,7 @@ class BuilderConfig:
         self.buildHorizon = buildHorizon
         self.logHorizon = logHorizon
         self._check()
-        for argument in ("locks", "description_format", "project"):
+        for argument in ("description_format", "project"):
             if getattr(self, argument):
                 without_effect(f"{argument}= of builder {name!r}")
 

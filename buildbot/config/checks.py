@@ -239,8 +239,25 @@ def _check_lock_names(locks: Any, owner: str, known: dict[tuple[type, str], Any]
         first = known.setdefault((type(lock), lock.name), lock)
         if first != lock:
             error(f"{owner}: there are two different locks named {lock.name!r}: {first!r} and {lock!r}")
+        _check_amount(entry, lock, owner)
         found.append(lock)
     return found
+
+
+def _check_amount(entry: Any, lock: Any, owner: str) -> None:
+    most = max(lock.maxCount, *getattr(lock, "maxCountForSlave", {}).values())
+    if getattr(entry, "mode", "counting") == "counting" and getattr(entry, "count", 1) > most:
+        error(f"{owner} would wait for ever: it takes {entry.count} of the lock {lock.name!r}, which has {most}")
+
+
+def locks_of(config: Config) -> list[Any]:
+    """The locks that a configuration names by itself, that is, not in a renderable."""
+    lists: list[Any] = [slave.locks for slave in config.slaves]
+    for builder in config.builders:
+        lists += [builder.locks, *(locks for _, locks in _step_locks(builder))]
+    entries = [entry for locks in lists if isinstance(locks, (list, tuple)) for entry in locks]
+    found = [getattr(entry, "lock", entry) for entry in entries]
+    return [lock for lock in found if hasattr(lock, "maxCount")]
 
 
 def _step_locks(builder: BuilderConfig) -> Iterator[tuple[Any, Any]]:

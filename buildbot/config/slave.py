@@ -48,7 +48,7 @@ class BuildSlave:
         self.keepalive_interval = keepalive_interval
         self.machine_name = machine_name
         self._check()
-        for argument in ("notify_on_missing", "locks", "machine_name"):
+        for argument in ("notify_on_missing", "machine_name"):
             if getattr(self, argument):
                 without_effect(f"{argument}= of slave {name!r}")
         if keepalive_interval not in (None, KEEPALIVE_SECONDS):

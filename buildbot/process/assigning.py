@@ -25,6 +25,10 @@ from buildbot.process import merging
 from buildbot.process.assignment import Board, Given, Head, hand_out
 from buildbot.process.build import Build, BuildServices
 from buildbot.process.buildrequest import BuildRequest
+from buildbot.process.buildsetup import set_up_properties
+from buildbot.process.locks import Wants, wants_of
+from buildbot.process.lockturns import LockTurns, Prospect, locks_of_build
+from buildbot.process.properties import needs_rendering
 from buildbot.process.recipe import recipe_of
 from buildbot.process.running import RunningBuilds
 from buildbot.process.slaveport import SlaveSession
@@ -42,18 +46,9 @@ class Stale(Exception):
     """What a pass has looked at has changed while a function of the user's was thinking."""
 
 
-LocksHeld = Callable[[BuilderConfig, str], Sequence[str]]
-
-
-def no_locks(builder: BuilderConfig, slave: str) -> Sequence[str]:
-    """Nothing is ever held."""
-    return ()
-
-
 class Assigning:
     """The doorbell's worker. `sessions` gives the connected slaves by name, `config` the builders and slaves.
 
-    held: says in words what holds the locks that a build of a builder would need on a slave; empty: it may start.
     `refusals` says, for builders that had a free slave at their last turn, why the user's functions started nothing: of
     single requests, or (None) of all that wait.
     """
@@ -69,7 +64,6 @@ class Assigning:
         config: Callable[[], Any],
         builder_ids: Callable[[], Mapping[str, BuilderID]],
         pick: Callable[[Sequence[str]], str] = random.choice,
-        held: LocksHeld = no_locks,
     ) -> None:
         self.refusals: dict[str, dict[BuildRequestID | None, str]] = {}
         self._running = running
@@ -78,32 +72,35 @@ class Assigning:
         self._config = config
         self._builder_ids = builder_ids
         self._pick = pick
-        self._held = held
+        self._turns = LockTurns(running.locks, 0.0)  # of the last pass
 
     def in_the_way(self, builder: BuilderConfig) -> InTheWay:
         """What keeps this builder's requests waiting that the store does not know."""
         return InTheWay(
             draining=self._running.draining,
             refusals=self.refusals.get(builder.name, {}),
-            locks={name: held for name in builder.slavenames if (held := self._held(builder, name))},
+            locks=self._turns.said_of(builder.name),
         )
 
     async def run(self, now: float) -> float | None:
         """Start whatever can be started."""
-        if self._running.draining:
-            return None
+        turns = LockTurns(self._running.locks, now)
         try:
-            await _Pass(self).run()
+            if not self._running.draining:
+                await _Pass(self, turns).run()
         except Stale:
             return now
+        turns.end()
+        self._turns = turns
         return None
 
 
 class _Pass:
     """One pass, over one configuration. The board is only ever too careful: builds may end while functions think."""
 
-    def __init__(self, assigning: Assigning) -> None:
+    def __init__(self, assigning: Assigning, turns: LockTurns) -> None:
         self._of = assigning
+        self._turns = turns
         self._log = assigning._log
         self._services = assigning._services()
         self._store: Store = self._services.store
@@ -161,10 +158,12 @@ class _Pass:
         chosen = await self._choose(builder, free)
         if chosen is None:
             return None
-        request, slave = chosen
+        request, slave, locks = chosen
         one = queue.asked(self._store, request.id)
         merged = {} if one is None else await self._merged(builder, one)
         self._check_still_so(builder, slave)
+        if not self._turns.is_open(builder.name, locks):
+            raise Stale
         if one is None:
             return self._given(builder, None)
         served = [one, *(other for _, other in merged.values())]
@@ -190,6 +189,7 @@ class _Pass:
             services=self._services,
         )
         self._log.info("{build} started on {slave}", build=build, slave=slave)
+        self._of._running.locks.hold(build.lock_user, locks, self._services.now())
         self._of._running.launch(build)
         return self._given(builder, slave)
 
@@ -209,13 +209,12 @@ class _Pass:
 
     # -- choosing
 
-    async def _choose(self, builder: BuilderConfig, free: list[str]) -> tuple[model.BuildRequest, str] | None:
-        """A request and the slave for it. One that may start on no free slave does not keep the next ones waiting."""
-        lockless = [name for name in free if not self._of._held(builder, name)]
-        if not lockless:
-            return None
+    async def _choose(self, builder: BuilderConfig, free: list[str]) -> tuple[model.BuildRequest, str, Wants] | None:
+        """A request, the slave for it, and the locks that it takes there. One that may start on no free slave does not
+        keep the next ones waiting.
+        """
         id = self._ids[builder.name]
-        asks = builder.nextBuild is not None or builder.canStartBuild is not None
+        asks = builder.nextBuild is not None or builder.canStartBuild is not None or needs_rendering(builder.locks)
         offered = [
             BuildRequest(row, builder.name, self._store)
             for row in requests.pending(self._store, id, MOST_OFFERED if asks else 1)
@@ -224,7 +223,9 @@ class _Pass:
         for _ in range(MOST_REFUSED):
             try:
                 request = await self._choose_request(view, offered)
-                slave = None if request is None else await self._choose_slave(view, lockless, request)
+                locks = {} if request is None else await self._locks_on(builder, free, request)
+                lockless = self._turns.open_to(builder.name, locks)
+                slave = None if request is None or not lockless else await self._choose_slave(view, lockless, request)
             except (CancelledError, Stale):
                 raise
             except Exception as wrong:
@@ -232,12 +233,31 @@ class _Pass:
                 what = type(wrong).__name__  # its text may hold anything
                 self._refuse(builder, f"a function of its configuration failed ({what}; the log says more)", None)
                 return None
-            if request is None or slave is not None:
-                return None if request is None or slave is None else (request.row, slave)
+            if request is None:
+                return None
+            if slave is not None:
+                return request.row, slave, locks[slave]
+            if not lockless:
+                self._turns.wait(builder.name, locks)
+                if not needs_rendering(builder.locks):
+                    return None  # it is the same for every request
             offered.remove(request)
             if not offered:
                 return None
         return None
+
+    async def _locks_on(self, builder: BuilderConfig, free: list[str], request: BuildRequest) -> dict[str, Wants]:
+        """The locks that a build of this request takes on each of these slaves."""
+        found = {}
+        for name in free:
+            if needs_rendering(builder.locks):
+                session = self._of._sessions().get(name)
+                prospect = Prospect(builder, self._slaves[name], session, request, self._services)
+                await set_up_properties(prospect)
+                found[name] = await locks_of_build(builder, self._slaves[name], prospect)
+            else:
+                found[name] = wants_of([*builder.locks, *self._slaves[name].locks], name)
+        return found
 
     def _refuse(self, builder: BuilderConfig, text: str, request: BuildRequest | None) -> None:
         about = None if request is None else request.row.id

@@ -25,6 +25,8 @@ from buildbot.model import BuildID, BuildsetID, CommandID, Result
 from buildbot.process import buildsetup
 from buildbot.process.buildsecrets import BuildSecrets, SecretSource
 from buildbot.process.buildstep import BuildStep
+from buildbot.process.lockqueue import Locks, LockUser
+from buildbot.process.lockturns import locks_of_build
 from buildbot.process.progress import Progress
 from buildbot.process.properties import Properties, needs_rendering, render
 from buildbot.process.remotecommand import RemoteCommand
@@ -62,6 +64,7 @@ class BuildServices:
     now: Callable[[], float]
     progress: Progress
     properties: Mapping[str, Any]  # the master's own
+    locks: Locks  # of what runs
     log_encoding: str = "utf-8"
     family: FamilyTies
     scheduler: Callable[[str], Any]  # of the configuration in force, by its name; None: there is none
@@ -213,6 +216,8 @@ class Build:
             for asked in before:
                 self.properties.setProperty(asked.name, asked.value, asked.source)
             self._stored = self.properties.asDict()
+            taken = await locks_of_build(self.config, self.slave_config, self)
+            self.services.locks.hold(self.lock_user, taken, self.row.started_at)
         else:
             await buildsetup.set_up_properties(self)
             self.store_properties()
@@ -321,6 +326,7 @@ class Build:
             command.lost(why)
         for back in waiting:
             back.callback(None)
+        self._end_wait_for_locks(SlaveLost(why))
 
     def is_not_to_blame(self) -> None:
         """If it ends as RETRY, then for a reason of ours: its request is not one retry nearer to being parked."""
@@ -343,9 +349,25 @@ class Build:
             self.stop_step = len(self.executedSteps)
             self.store.transact(builds.ask_to_stop, self.id, reason, Result(results), self.stop_step)
         if self.currentStep is not None:
-            await maybeDeferred(self.currentStep.interrupt, reason)
+            await self._interrupt(self.currentStep, reason)
         if self.session is None and not self._commands:
             self.lose_slave("it was stopped while its slave was away")
+
+    async def _interrupt(self, step: BuildStep, reason: str) -> None:
+        if any(not claim.held for claim in self.services.locks.claims_of(self.id)):
+            await BuildStep.interrupt(step, reason)  # its own code has not begun: it has nothing to interrupt
+            self._end_wait_for_locks(CancelledError())
+        else:
+            await maybeDeferred(step.interrupt, reason)
+
+    @property
+    def lock_user(self) -> LockUser:
+        """The build, as locks know it."""
+        return LockUser(self.builder_name, self.number, None, self.id)
+
+    def _end_wait_for_locks(self, why: Exception) -> None:
+        for claim in self.services.locks.claims_of(self.id):
+            self.services.locks.fail(claim.user, why)
 
     def leave(self) -> None:
         """This process ends. Nothing more is written; the next process goes on where the journal ends."""

@@ -15,6 +15,7 @@ from buildbot.store.logfiles import Limit
 
 if TYPE_CHECKING:
     from buildbot.process.build import Build
+    from buildbot.process.lockturns import Prospect
 
 
 def sources_of(store: Any, build: BuildID) -> list[SourceStampView]:
@@ -33,8 +34,8 @@ def sources_of(store: Any, build: BuildID) -> list[SourceStampView]:
     ]
 
 
-async def set_up_properties(build: Build) -> None:
-    """Give a build that begins its properties, each source over those before it."""
+async def set_up_properties(build: Build | Prospect) -> None:
+    """Give a build that begins, or may begin, its properties, each source over those before it."""
     mine = build.properties
     for given, source in (
         (build.slave_config.defaultProperties, "Worker default"),
@@ -55,12 +56,11 @@ async def set_up_properties(build: Build) -> None:
     _set_standard_properties(build)  # nobody else's business, whatever was given
 
 
-def _set_standard_properties(build: Build) -> None:
+def _set_standard_properties(build: Build | Prospect) -> None:
     mine = build.properties
     for name, value in (
         ("buildername", build.builder_name),
-        ("buildnumber", build.number),
-        ("builddir", build.builddir),
+        *(() if build.number is None else (("buildnumber", build.number), ("builddir", build.builddir))),
         ("slavename", build.slavename),
         ("workername", build.slavename),
     ):

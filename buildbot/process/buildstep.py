@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
-from buildbot.config.errors import did_you_mean, error, remember_place, without_effect
+from buildbot.config.errors import did_you_mean, error, remember_place
 from buildbot.model import JSON, CommandID, StepID
 from buildbot.process.factory import Recreatable
 from buildbot.process.observers import (
@@ -53,9 +53,10 @@ class BuildStep(Recreatable):
     name: also names its logs' files; made unique in its build. haltOnFailure: a failure stops the build, but for
     steps with alwaysRun. flunkOnFailure, flunkOnWarnings: make the build fail. warnOnFailure, warnOnWarnings: make
     it WARNINGS. doStepIf: bool, renderable or function of the step. hideStepIf: bool or function (results, step).
-    description, descriptionDone, descriptionSuffix: string or list of words. locks: of buildbot.locks. workdir: where
-    its commands run, relative to the builder's directory (default: the factory's, `build`). logEncoding: of its output.
-    updateBuildSummaryPolicy: whether its text goes into the build's (None: when it is not a success).
+    description, descriptionDone, descriptionSuffix: string or list of words. locks: list of locks that it
+    waits for and has while it runs; renderable. workdir: where its commands run, relative to the builder's directory
+    (default: the factory's, `build`). logEncoding: of its output. updateBuildSummaryPolicy: whether its text goes into
+    the build's (None: when it is not a success).
     """
 
     haltOnFailure: Any = False
@@ -101,6 +102,7 @@ class BuildStep(Recreatable):
     )
     renderables: ClassVar[Any] = (
         "name",
+        "locks",
         "haltOnFailure",
         "flunkOnWarnings",
         "flunkOnFailure",
@@ -158,8 +160,6 @@ class BuildStep(Recreatable):
         return sorted(names)
 
     def _check_arguments(self) -> None:
-        if self.locks:
-            without_effect(f"locks= of {type(self).__name__}")
         name = self.name
         if not hasattr(type(name), "getRenderingFor") and (not isinstance(name, str) or not name):
             error(f"{type(self).__name__}: name is a string, not {name!r}")

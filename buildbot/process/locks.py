@@ -1,20 +1,34 @@
 """Locks as a configuration names them: which thing must not be used by too many at once, and how one use counts.
 
-They are values. Who holds one is derived from what runs, elsewhere.
+They are values. Who holds one follows from what runs; see `lockqueue`.
+
+A lock *is* its kind and name (and, of a SlaveLock, the slave): that is how a running build still holds a lock after
+a reconfiguration has made a new object of it, perhaps with other limits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from buildbot.config.errors import error, remember_place
 
 _MODES = ("counting", "exclusive")
 
 
+class LockKey(NamedTuple):
+    """Which lock is meant, whatever its limits: its kind and name, and of a SlaveLock the slave."""
+
+    kind: str
+    name: str
+    slave: str  # "": a MasterLock
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.slave}" if self.slave else self.name
+
+
 class _Lock:
-    """A named limit. Two locks of one kind, name and limits are the same lock."""
+    """A named limit. Two objects are equal when kind, name and limits are."""
 
     __slots__ = ("_config_location", "maxCount", "name")
 
@@ -31,6 +45,18 @@ class _Lock:
     def access(self, mode: str, count: int | None = None) -> LockAccess:
         """A use of this lock. mode: `"counting"` (count uses of maxCount, default 1) or `"exclusive"` (all of it)."""
         return LockAccess(self, mode, count)
+
+    def defaultAccess(self) -> LockAccess:
+        """The use that is meant where a lock stands without one: one counting use."""
+        return self.access("counting")
+
+    def key_on(self, slave: str) -> LockKey:
+        """The lock that a build on this slave takes."""
+        return LockKey("MasterLock", self.name, "")
+
+    def limit_on(self, slave: str) -> int:
+        """How many may hold it at once there."""
+        return self.maxCount
 
     def _facts(self) -> tuple[Any, ...]:
         return (self.name, self.maxCount)
@@ -81,6 +107,12 @@ class SlaveLock(_Lock):
     def maxCountForWorker(self) -> dict[str, int]:
         return self.maxCountForSlave
 
+    def key_on(self, slave: str) -> LockKey:
+        return LockKey("SlaveLock", self.name, slave)
+
+    def limit_on(self, slave: str) -> int:
+        return self.maxCountForSlave.get(slave, self.maxCount)
+
     def _facts(self) -> tuple[Any, ...]:
         return (self.name, self.maxCount, self.maxCountForSlave)
 
@@ -130,8 +162,38 @@ def lock_access(given: Any) -> LockAccess:
     if isinstance(given, LockAccess):
         return given
     if isinstance(given, _Lock):
-        return given.access("counting")
+        return given.defaultAccess()
     raise TypeError(f"{given!r} is not a lock; `locks` is a list such as [lock.access('counting')]")
+
+
+Wants = Mapping[LockKey, LockAccess]
+
+
+def wants_of(given: Iterable[Any], slave: str) -> Wants:
+    """What a `locks` list means for whoever runs on this slave. A lock that stands there twice is taken once: for
+    both counts together, or exclusively. Raises TypeError for what is not a lock.
+    """
+    wants: dict[LockKey, LockAccess] = {}
+    for access in map(lock_access, given):
+        key = access.lock.key_on(slave)
+        wants[key] = _together(wants[key], access) if key in wants else access
+    return wants
+
+
+def _together(one: LockAccess, other: LockAccess) -> LockAccess:
+    if "exclusive" in (one.mode, other.mode):
+        return other.lock.access("exclusive")
+    return other.lock.access("counting", one.count + other.count)
+
+
+def fits(limit: int, access: LockAccess, others: Iterable[LockAccess]) -> bool:
+    """Whether a lock with this limit admits one more use beside these."""
+    used = 0
+    for other in others:
+        if other.mode == "exclusive":
+            return False
+        used += other.count
+    return (limit > 0 and used == 0) if access.mode == "exclusive" else used + access.count <= limit
 
 
 def _is_count(value: Any) -> bool:

@@ -12,10 +12,12 @@ from twisted.python.failure import Failure
 
 from buildbot.model import Result, StepID
 from buildbot.process.buildstep import BuildStep, BuildStepFailed
+from buildbot.process.lockqueue import LockDeadlock, LockRefused
 from buildbot.process.properties import render
 from buildbot.process.rendering import needs_rendering
 from buildbot.process.results import ALL_RESULTS, CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS
 from buildbot.process.slaveport import CommandRefused, SlaveLost
+from buildbot.process.steplocks import lock_user, take_locks
 from buildbot.store import Store, commands, logs, steps
 
 _log = Logger()
@@ -56,6 +58,7 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
         await build.services.in_thread(build.log_files.sync, [log.path for log in step.logs.values()])
     words = [build.secrets.mask(each) for each in _words_of(step)]
     build.store.transact(_settle, step, build.secrets.mask(_text_of(step)), words)
+    build.services.locks.end(lock_user(step))
     if not step.made_steps:  # its code may run once more
         step.forget_asides()
     build.moved()
@@ -118,6 +121,9 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
     except SlaveLost as lost:
         step.stop_reason = step.stop_reason or str(lost)
         return CANCELLED if step.stopped else RETRY
+    except LockDeadlock as circle:
+        step.stop_reason = str(circle)
+        return RETRY
     except commands.Diverged as other:
         if record is not None:
             step.build.is_not_to_blame()
@@ -129,7 +135,7 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
         return CANCELLED
     except BuildStepFailed:
         return CANCELLED if step.stopped else FAILURE
-    except CommandRefused as refused:
+    except (CommandRefused, LockRefused) as refused:
         step.note_text("err.text", f"{refused}\n")
         return EXCEPTION
     except Exception as bug:
@@ -137,8 +143,15 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
 
 
 async def _run_code(step: BuildStep, record: steps.Record | None) -> int:
-    build = step.build
+    build, began = step.build, record is not None and record.code_began
+    if began and not step.ended_before:
+        await take_locks(step, already_held=True)
     build.settle()
+    if not began:
+        if record is not None and build.stopped and build.stop_step == record.step.number:
+            await BuildStep.interrupt(step, build.stop_reason)  # somebody had asked for it before the restart
+            return CANCELLED
+        await take_locks(step, already_held=False)
     await build.a_session()
     if _was_stopped(step):
         return CANCELLED

@@ -70,6 +70,27 @@ def set_text(store: Store, id: StepID, text: str) -> None:
     store.execute("UPDATE steps SET state_text = ? WHERE id = ? AND complete_at IS NULL", text, id)
 
 
+def wait_for_locks(store: Store, id: StepID, text: str, now: float) -> None:
+    """It waits for locks, since now or since before."""
+    store.execute(
+        "UPDATE steps SET state_text = ?, locks_since = coalesce(locks_since, ?) WHERE id = ? AND complete_at IS NULL",
+        text,
+        now,
+        id,
+    )
+
+
+def has_locks(store: Store, id: StepID) -> None:
+    """It waits for locks no more."""
+    store.execute("UPDATE steps SET locks_since = NULL WHERE id = ? AND locks_since IS NOT NULL", id)
+
+
+def locks_since(store: Queries, id: StepID) -> float | None:
+    """Since when it waits for locks; None: it does not."""
+    found: float | None = store.value("SELECT locks_since FROM steps WHERE id = ?", id)
+    return found
+
+
 def begin(store: Store, id: StepID, text: str, now: float) -> bool:
     """Its own code runs now, for the first time or again."""
     return bool(

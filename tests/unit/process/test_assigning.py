@@ -259,14 +259,6 @@ class TestFunctions(AssigningCase):
         thinking.callback(True)
         self.assertEqual((await self.rig.built(id)).properties["slavename"], "other")
 
-    async def test_locks_that_are_held_let_nothing_start(self) -> None:
-        held = ["build b #1 holds the lock"]
-        self.rig.assigning._held = lambda builder, slave: held if slave == "bot" else []
-        await self.two_slaves()
-        self.rig.add_builder("b", QUICK, ["bot", "other"])
-        self.assertEqual((await self.rig.build()).properties["slavename"], "other")
-
-
 class TestOnce(AssigningCase):
     async def test_a_build_of_several_claims_them_all_or_none(self) -> None:
         self.rig.add_builder("b", QUICK)
