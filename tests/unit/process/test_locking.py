@@ -425,14 +425,27 @@ class TestReconfiguration(LocksCase):
 
 
 class TestAfterARestart(LocksCase):
+    async def test_a_process_that_ends_begins_nothing_with_the_locks_that_it_leaves(self) -> None:
+        self.add("a", Held(locks=[NET]))
+        self.add("b", Held(locks=[NET]))
+        for build in (self.later("a"), self.later("b")):
+            build.addErrback(lambda _: None)
+        await self.until_held("a")
+        await self.until_waiting("b", "waiting for lock net held by a/1 (step held)")
+        self.rig.running.draining = True
+        self.rig.running.leave()
+        began = "SELECT count(*) FROM steps WHERE code_began_at IS NOT NULL"
+        self.assertEqual(self.rig.store.value(began), 1)
+        self.assertEqual(self.rig.store.value("SELECT count(*) FROM steps WHERE locks_since IS NOT NULL"), 1)
+
     async def test_whoever_held_holds_and_whoever_waited_waits(self) -> None:
         locks = self.rig.running.locks
-        locks.settle()
+        locks.freeze()
         self.add("a", Held(locks=[NET]))
         self.later("a")
         await self.rig.until(lambda: self.step_row("a") is not None)
         locks.hold(LockUser("z", 1, "s", None), {NET.key_on("bot"): NET.access("counting")}, 0.0)
-        locks.settled()
+        locks.thaw()
         await self.until_waiting("a", "waiting for lock net held by z/1 (step s)")
         locks.end(LockUser("z", 1, "s", None))
         await self.until_held("a")
