@@ -245,7 +245,7 @@ def _check_lock_names(locks: Any, owner: str, known: dict[tuple[type, str], Any]
 
 
 def _check_amount(entry: Any, lock: Any, owner: str) -> None:
-    most = max(lock.maxCount, *getattr(lock, "maxCountForSlave", {}).values())
+    most = max([lock.maxCount, *getattr(lock, "maxCountForSlave", {}).values()])
     if getattr(entry, "mode", "counting") == "counting" and getattr(entry, "count", 1) > most:
         error(f"{owner} would wait for ever: it takes {entry.count} of the lock {lock.name!r}, which has {most}")
 

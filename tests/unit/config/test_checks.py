@@ -43,6 +43,10 @@ MISTAKES = {
         "c['workers'][0].locks = [util.MasterLock('disk')]\nc['builders'][0].locks = [util.MasterLock('disk', 2)]",
         ["6: builder 'full': there are two different locks named 'disk': MasterLock('disk', 1) and MasterLock('disk', 2)"],
     ),
+    "too much of a lock": (
+        "c['builders'][0].locks = [util.MasterLock('disk', 2).access('counting', 3)]",
+        ["6: builder 'full' would wait for ever: it takes 3 of the lock 'disk', which has 2"],
+    ),
     "no lock": ("c['builders'][0].locks = ['disk']", ["6: builder 'full': locks holds locks such as lock.access('counting'), not 'disk'"]),
     "validation": ("c['validation'] = {'branch': '('}", ["8: c['validation']['branch'] must be a regular expression: missing ), unterminated subpattern at position 0"]),
 }  # fmt: skip

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 
 from buildbot.model import Result
 from buildbot.process.build import BuildServices
+from buildbot.process.lockqueue import Locks
 from buildbot.process.progress import Progress
 from buildbot.process.recovery import restore
 from buildbot.store import builds, buildsets, logs, requests, slaves, steps
@@ -34,6 +35,7 @@ class RecoveryTests(StoreCase):
             now=lambda: now,
             progress=Progress(),
             properties={},
+            locks=Locks(),
             family=cast(Any, None),  # nothing runs
             scheduler=lambda name: None,
             scheduler_names=list,
