@@ -274,6 +274,7 @@ class BuildMaster(service.MultiService):
             reactor,
             time.time,
             in_the_way=self.assigning.in_the_way,
+            locks=self.under_way.locks,
         )
         self._git_slots = DeferredSemaphore(GIT_PROCESSES)
         store.event_listeners.append(self._ring)

@@ -252,9 +252,16 @@ def _check_amount(entry: Any, lock: Any, owner: str) -> None:
 
 def locks_of(config: Config) -> list[Any]:
     """The locks that a configuration names by itself, that is, not in a renderable."""
-    lists: list[Any] = [slave.locks for slave in config.slaves]
-    for builder in config.builders:
-        lists += [builder.locks, *(locks for _, locks in _step_locks(builder))]
+    of_builders = [lock for builder in config.builders for lock in locks_of_builder(builder)]
+    return of_builders + _named_in(slave.locks for slave in config.slaves)
+
+
+def locks_of_builder(builder: BuilderConfig) -> list[Any]:
+    """The locks that a builder and its steps name by themselves."""
+    return _named_in([builder.locks, *(locks for _, locks in _step_locks(builder))])
+
+
+def _named_in(lists: Iterable[Any]) -> list[Any]:
     entries = [entry for locks in lists if isinstance(locks, (list, tuple)) for entry in locks]
     found = [getattr(entry, "lock", entry) for entry in entries]
     return [lock for lock in found if hasattr(lock, "maxCount")]

@@ -80,6 +80,7 @@ class BuildView(View):
     more_changes: bool
     blame: list[str]
     requests: list[RequestOfBuild]
+    locks: list[str]  # that it holds, or one of its steps
     properties: list[Value]
     seconds: float
     usual_seconds: float | None  # how long its builder's builds take
@@ -119,6 +120,7 @@ def view(asked: Asked, master: Master) -> View:
         more_changes=len(changes) > log_pages.MOST_CHANGES,
         blame=sorted({change.author for change in changes}, key=str.lower),
         requests=log_pages.requests_of_build(store, build.id),
+        locks=[str(key) for claim in master.locks.claims_of(build.id) if claim.held for key in claim.wants],
         properties=[_value(each) for each in values],
         seconds=(build.complete_at or asked.now) - build.started_at,
         usual_seconds=usual_of(around.earlier),

@@ -11,6 +11,7 @@ from buildbot.schedulers.forcesched import ForceScheduler
 from buildbot.status.web import auth, glance, urls
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.force_forms import Field, fields_of
+from buildbot.status.web.locks_page import ShownLock, locks_of_page
 from buildbot.status.web.pages import Master, NotFound, Page, View
 from buildbot.status.web.waits import snapshot
 from buildbot.store import actions, builders, pages
@@ -53,6 +54,7 @@ class BuilderView(View):
     newest: str
     forms: tuple[ForceForm, ...]
     actions: tuple[OperatorAction, ...]
+    locks: tuple[ShownLock, ...]
     may_cancel: bool
     may_retry: bool
     may_force: bool
@@ -99,6 +101,7 @@ def view_of(
         older=urls.with_query(glanced.href, [*kept, ("before", found[limit - 1].build.number)]) if more else "",
         newest=urls.with_query(glanced.href, kept) if before is not None else "",
         forms=tuple(forms(master, builder, asked, scheduler, errors or {})),
+        locks=tuple(locks_of_page(master, master.config.builder(builder.name))),
         actions=tuple(actions.about(master.store, f"builder {builder.name}")),
         may_cancel=auth.might(master.config.www, asked.user, auth.CANCEL, builder.name),
         may_retry=auth.might(master.config.www, asked.user, auth.REBUILD, builder.name),

@@ -14,6 +14,7 @@ from buildbot.config.builder import BuilderConfig
 from buildbot.config.master import Config
 from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID
 from buildbot.process.cleanstop import Stopping
+from buildbot.process.lockqueue import Locks
 from buildbot.process.waiting import InTheWay, nothing_in_the_way
 from buildbot.status.web.asked import Asked, User
 from buildbot.status.web.streams import Streams
@@ -107,6 +108,7 @@ class Master:
     config: Config  # the one in force
     control: Control
     streams: Streams
+    locks: Locks = field(default_factory=Locks)  # of what runs
     in_the_way: Callable[[BuilderConfig], InTheWay] = nothing_in_the_way  # what only the running process knows
 
 

@@ -19,6 +19,7 @@ from buildbot.config.builder import BuilderConfig
 from buildbot.config.master import Config
 from buildbot.config.web import Web
 from buildbot.model import Event, EventKind
+from buildbot.process.lockqueue import Locks
 from buildbot.process.waiting import InTheWay, nothing_in_the_way
 from buildbot.status.web.answers import Answers
 from buildbot.status.web.asked import User
@@ -96,7 +97,8 @@ class Pages(Resource):
 class WebSite:
     """The web status of one master. `config` gives the configuration in force; a new one needs no restart of the port
     unless the port changed. `in_thread` runs the verification of a password; the reactor's thread pool by default.
-    `in_the_way` says what keeps a builder's requests waiting that the store does not know.
+    `in_the_way` says what keeps a builder's requests waiting that the store does not know; `locks` are those of what
+    runs.
     """
 
     _log = Logger()
@@ -112,9 +114,11 @@ class WebSite:
         *,
         in_thread: Callable[..., Awaitable[User | None]] | None = None,
         in_the_way: Callable[[BuilderConfig], InTheWay] = nothing_in_the_way,
+        locks: Locks | None = None,
         routes: Sequence[Route] = ROUTES,
     ) -> None:
         self._store = store
+        known_locks = Locks() if locks is None else locks
         self._config = config
         self._reactor = reactor
         self._port: IListeningPort | None = None
@@ -132,6 +136,7 @@ class WebSite:
                 control=control,
                 streams=self.streams,
                 in_the_way=in_the_way,
+                locks=known_locks,
             ),
             routes=Routes(routes),
             environment=make_environment(own_templates if own_templates.is_dir() else None),

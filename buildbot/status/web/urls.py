@@ -54,6 +54,10 @@ def log(builder_name: str, number: int, step_name: str, slug: str) -> str:
     return f"{step(builder_name, number, step_name)}/logs/{segment(slug)}"
 
 
+def locks() -> str:
+    return "/locks"
+
+
 def pending() -> str:
     return "/pendingbuildrequests"
 
