@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot.config.builder import BuilderConfig
 from buildbot.model import EventKind, NewChange, Result
+from buildbot.process.factory import BuildFactory
 from buildbot.store import builds, buildsets, changes, events, logs, slaves, sourcestamps, steps
 from tests.history import fill
 from tests.unit.web.visitor import NOW, SiteCase, links_in
@@ -252,11 +255,11 @@ class BudgetTests(SynchronousTestCase):
         history = fill(case.store, now=NOW, builds_count=20_000)
         self.assertEqual(history.finished, 20_000)
         known = {name: ["slave-1", "slave-2"] for name in history.builders}
-        from dataclasses import replace
-        from types import SimpleNamespace
 
-        builders = tuple(SimpleNamespace(name=name, slavenames=its) for name, its in known.items())
-        case.config = replace(case.config, builders=builders)  # type: ignore[arg-type]
+        builders = tuple(
+            BuilderConfig(name=name, slavenames=its, factory=BuildFactory()) for name, its in known.items()
+        )
+        case.config = replace(case.config, builders=builders)
         paths = (
             "/",
             "/waterfall",
