@@ -327,6 +327,8 @@ class Build:
         for back in waiting:
             back.callback(None)
         self._end_wait_for_locks(SlaveLost(why))
+        if self.currentStep is not None:
+            self.currentStep.slave_is_lost(why)
 
     def is_not_to_blame(self) -> None:
         """If it ends as RETRY, then for a reason of ours: its request is not one retry nearer to being parked."""

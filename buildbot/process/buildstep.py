@@ -415,6 +415,9 @@ class BuildStep(Recreatable):
         for path in self._asides:
             self.build.log_files.remove(path)
 
+    def slave_is_lost(self, why: str) -> None:
+        """The slave is gone for good. A step that waits for something else than its commands ends that."""
+
     def leave(self) -> None:
         """This process ends; the next one goes on with the step."""
         if self._summary_due is not None and self._summary_due.active():

@@ -18,6 +18,7 @@ from buildbot.model import JSON, BuildsetID, ChangeID, Property, SourceStamp
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.properties import Properties, needs_rendering
 from buildbot.process.results import EXCEPTION, RETRY, SUCCESS, Results, worst_of
+from buildbot.process.slaveport import SlaveLost
 from buildbot.schedulers.base import Parent, Unsettled
 from buildbot.schedulers.stamps import NewPatch, Stamp
 from buildbot.store import Store, builds, buildsets, sourcestamps
@@ -105,6 +106,7 @@ class Trigger(BuildStep):
         self._ended = self._children = 0
         self._changed: Deferred[None] | None = None
         self._look_soon: Any = None
+        self._lost = ""
         self._check()
 
     def _check(self) -> None:
@@ -250,14 +252,18 @@ class Trigger(BuildStep):
         waiting = [BuildsetID(entry["buildset"]) for entry in triggered if entry["buildset"] is not None]
         end = self.build.services.family.watch(waiting, self._heard)
         try:
-            while not self._look(waiting):
-                if self.stopped:
+            while True:
+                changed = self._changed = Deferred()  # before looking: what happens from here on is heard
+                if self._look(waiting):
+                    break
+                if self.stopped or self._lost:
                     self._stop_children()
-                self._changed = Deferred()
-                await self._changed
+                await changed
         finally:
             end()
-            self._changed = None
+            self._forget_waiting()
+        if self._lost:
+            raise SlaveLost(self._lost)
         results = buildsets.results(self.build.store, waiting)
         counted = [entry["buildset"] for entry in triggered if not entry["unimportant"]]
         return worst_of([SUCCESS if id is None else _result(results.get(id)) for id in counted] or [SUCCESS])
@@ -272,6 +278,11 @@ class Trigger(BuildStep):
         changed, self._changed = self._changed, None
         if changed is not None:
             changed.callback(None)
+
+    def _forget_waiting(self) -> None:
+        if self._look_soon is not None:
+            self._look_soon.cancel()
+        self._look_soon = self._changed = None
 
     def _look(self, waiting: Sequence[BuildsetID]) -> bool:
         """Whether all are complete. Links what has begun."""
@@ -292,9 +303,21 @@ class Trigger(BuildStep):
         await super().interrupt(reason)
         self._heard()
 
+    def slave_is_lost(self, why: str) -> None:
+        """The build ends as RETRY, and with it what it waits for: its next attempt triggers anew."""
+        self._lost = why
+        self._heard()
+
+    def leave(self) -> None:
+        super().leave()
+        changed = self._changed
+        self._forget_waiting()
+        if changed is not None:
+            changed.cancel()
+
     def _stop_children(self) -> None:
         parent = f"the build that triggered it, {self.build.builder_name}/{self.build.number}"
-        self.build.services.family.stop_children(self.build.id, parent, self.stop_reason)
+        self.build.services.family.stop_children(self.build.id, parent, self.stop_reason or self._lost)
 
     # -- what it says
 

@@ -372,6 +372,20 @@ class TestStopping(TriggerCase):
         await self.ended()
         self.assertEqual([child.result for child in self.children()], [Result.CANCELLED, Result.CANCELLED])
 
+    async def test_a_parent_whose_slave_is_lost_is_tried_again_with_children_of_its_own(self) -> None:
+        parent = await self.start()
+        self.rig.running.by_id[parent].lose_slave("its machine burnt down")
+        built = await self.rig.built(self.request)
+        self.assertEqual((built.result, built.row.state_text), (Result.RETRY, "retry: its machine burnt down"))
+        first = [child for child in self.children() if child.parent_build_id == parent]
+        self.assertEqual([child.result for child in first], [Result.CANCELLED, Result.CANCELLED])
+        self.assertTrue(all(child.complete_at <= built.row.complete_at for child in first))
+        await self.rig.until(lambda: len(self.children()) == 4, "the children of the next attempt")
+        (_, again) = builds.of_request(self.store, self.request)
+        self.assertEqual([child.parent_build_id for child in self.children()[2:]], [again.id, again.id])
+        self.rig.control.stop_build(again.id, "test", "")
+        await self.rig.built(self.request, attempt=2)
+
     async def test_stopped_before_anything_is_triggered(self) -> None:
         asked: Deferred[Any] = Deferred()
 
