@@ -40,6 +40,7 @@ from buildbot.process.results import (
 )
 from buildbot.process.slaveport import SlaveLost, SlaveSession
 from buildbot.process.sourcestamp import SourceStampView
+from buildbot.process.steplog import close_left_open
 from buildbot.process.steprunner import recall_step, run_step
 from buildbot.process.userchange import UserChange
 from buildbot.store import Store, builds, commands, properties, steps
@@ -157,6 +158,8 @@ class Build:
             self.settle()
         self.results = result
         self.store.transact(self._finish, result, text)
+        if self.restored:
+            close_left_open(self.store, self.log_files, self.now(), self.id)
         self.moved()
         self._log.info("{build} finished: {text}", build=self, text=text)
 

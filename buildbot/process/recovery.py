@@ -13,7 +13,8 @@ from buildbot import model
 from buildbot.model import Result
 from buildbot.process.build import Build, BuildServices
 from buildbot.process.recipe import difference, recipe_of
-from buildbot.store import Store, actions, builders, builds, logs, requests, slaves, steps
+from buildbot.process.steplog import close_left_open
+from buildbot.store import Store, actions, builders, builds, requests, slaves, steps
 
 _log = Logger()
 
@@ -33,7 +34,7 @@ def restore(config: Any, services: Callable[[], BuildServices]) -> list[Build]:
         else:
             store.transact(_retry, row, f"retry: it cannot go on after the restart: {made}", now)
             _log.warn("build {build} cannot go on after the restart: {why}", build=row.id, why=made)
-    _close_logs(services())
+    close_left_open(store, services().log_files, now)
     return going_on
 
 
@@ -67,14 +68,6 @@ def _made_again(row: model.Build, config: Any, services: Callable[[], BuildServi
 def _retry(store: Store, build: model.Build, text: str, now: float) -> None:
     steps.end_open(store, build.id, Result.RETRY, text, now)
     builds.finish(store, build.id, Result.RETRY, text, now, counts=False)
-
-
-def _close_logs(services: BuildServices) -> None:
-    """Those that nobody will go on with."""
-    for log in logs.left_open(services.store):
-        writer = services.log_files.write(log.path)
-        services.store.transact(logs.finish, log.id, writer.size, writer.lines, services.now())
-        writer.close()
 
 
 def last_touched(path: Path) -> float | None:

@@ -7,11 +7,19 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
-from buildbot.model import LogID, StepID
+from buildbot.model import BuildID, LogID, StepID
 from buildbot.process.masking import MaskedStream, Masker
 from buildbot.store import Store
 from buildbot.store import logs as log_rows
 from buildbot.store.logfiles import STEP_ITSELF, Channel, Limit, LogFiles
+
+
+def close_left_open(store: Store, files: LogFiles, now: float, build: BuildID | None = None) -> None:
+    """Close the logs that steps of the past left open, of one build or of all, where they end."""
+    for log in log_rows.left_open(store, build):
+        writer = files.write(log.path)
+        store.transact(log_rows.finish, log.id, writer.size, writer.lines, now)
+        writer.close()
 
 
 class Done:

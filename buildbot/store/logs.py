@@ -65,12 +65,14 @@ def of_step(store: Queries, step: StepID) -> list[Log]:
     return store.all(Log, f"SELECT {COLUMNS} FROM logs AS l WHERE l.step_id = ? ORDER BY l.id", step)
 
 
-def left_open(store: Queries) -> list[Log]:
-    """The logs of steps that have ended, which nobody goes on with."""
+def left_open(store: Queries, build: BuildID | None = None) -> list[Log]:
+    """The logs of steps that have ended, of one build or of all: nobody goes on with them."""
     return store.all(
         Log,
         f"SELECT {COLUMNS} FROM logs AS l JOIN steps AS s ON s.id = l.step_id "
-        "WHERE l.finished_at IS NULL AND s.complete_at IS NOT NULL ORDER BY l.id",
+        "WHERE l.finished_at IS NULL AND s.complete_at IS NOT NULL AND (? IS NULL OR s.build_id = ?) ORDER BY l.id",
+        build,
+        build,
     )
 
 
