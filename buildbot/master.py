@@ -61,6 +61,7 @@ from buildbot.secrets.outside import with_passwords
 from buildbot.slaves.pbport import CannotListen, PBPorts
 from buildbot.slaves.session import SlaveSession
 from buildbot.slaves.sessions import SlaveSessions
+from buildbot.status.build_report import build_url
 from buildbot.status.receiver import ReceiverContext, Receivers
 from buildbot.status.web.site import WebSite
 from buildbot.store import Store, absences, actions, builders, changes, commands, events, schedulers, slaves
@@ -297,6 +298,7 @@ class BuildMaster(service.MultiService):
             progress=self.progress,
             properties=self.config.properties,
             locks=self.under_way.locks,
+            url_of=lambda builder, number: build_url(self.config.buildbot_url, builder, number),
             **buildsetup.log_settings(self.config.other),
             family=self.family,
             scheduler=lambda name: self._schedulers.get(name),

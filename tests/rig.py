@@ -153,6 +153,7 @@ class Rig:
             progress=self.progress,
             properties=self.config.properties,
             locks=self.running.locks,
+            url_of=lambda builder, number: f"http://rig/builders/{builder}/builds/{number}",
             family=self.family,
             scheduler=lambda name: next((each for each in self.config.schedulers if each.name == name), None),
             scheduler_names=lambda: [each.name for each in self.config.schedulers],

@@ -72,6 +72,7 @@ class BuildServices:
     scheduler_names: Callable[[], Sequence[str]]
     secrets: SecretSource | None = None
     log_limit: Limit | None = None
+    url_of: Callable[[str, int], str]  # the address of the page of a builder's build
     in_thread: Callable[..., Deferred[Any]] = maybeDeferred  # runs what takes its time
 
 
@@ -426,6 +427,14 @@ class Build:
     @property
     def workername(self) -> str:
         return self.slavename
+
+    @property
+    def buildid(self) -> int:
+        return int(self.id)
+
+    def getUrl(self) -> str:
+        """The address of its page."""
+        return self.services.url_of(self.builder_name, self.number)
 
     def getSlaveName(self) -> str:
         return self.slavename

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ntpath
+import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -60,11 +62,15 @@ def _set_standard_properties(build: Build | Prospect) -> None:
     mine = build.properties
     for name, value in (
         ("buildername", build.builder_name),
-        *(() if build.number is None else (("buildnumber", build.number), ("builddir", build.builddir))),
+        ("builderid", int(build.row.builder_id)),
         ("slavename", build.slavename),
         ("workername", build.slavename),
+        *(() if build.number is None else (("buildnumber", build.number), ("builddir", _directory(build)))),
     ):
         mine.setProperty(name, value, "Build")
+    basedir = build.getSlaveInfo().get("basedir")
+    if basedir:
+        mine.setProperty("basedir", basedir, "Build")
     authors = sorted({change.who for stamp in build.sources for change in stamp.changes})
     if authors:
         mine.setProperty("owners", authors, "Build")
@@ -74,6 +80,13 @@ def _set_standard_properties(build: Build | Prospect) -> None:
             mine.setProperty(attribute, next(iter(values.values())), "Build")
         elif values:
             mine.setProperty(attribute, values, "Build")
+
+
+def _directory(build: Build | Prospect) -> str:
+    """Where it is built: on the slave, or (of one that does not say where it is) below the slave's own directory."""
+    told = build.getSlaveInfo()
+    paths = ntpath if told.get("system") == "nt" else posixpath
+    return str(paths.join(str(told.get("basedir") or ""), build.builddir))
 
 
 def log_settings(other: Mapping[str, Any]) -> dict[str, Any]:

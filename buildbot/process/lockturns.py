@@ -83,6 +83,7 @@ class Prospect:
         self.builder_name = builder.name
         self.slave_config = slave
         self.slavename = slave.name
+        self.row = request.row
         self.requests = [request.row]
         self.sources = list(request.sources.values())
         self.services = services

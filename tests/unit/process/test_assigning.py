@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -92,12 +93,12 @@ class TestLimits(AssigningCase):
         factory = BuildFactory([ShellCommand(name="it", command=command)])
         self.rig.add_builder("b", factory, max_builds_per_slave=2, mergeRequests=False)
         built = [await self.rig.built(id) for id in [self.rig.submit() for _ in range(2)]]
-        self.assertEqual([one.properties["builddir"] for one in built], ["b", "b-2"])
+        self.assertEqual([Path(one.properties["builddir"]).name for one in built], ["b", "b-2"])
         for one, directory in zip(built, ("b", "b-2"), strict=True):
             self.assertEqual(one.text("it").strip(), str(self.rig.base / "bot" / directory / "build"))
         self.assertEqual([one.row.slot for one in built], [1, 2])
         again = await self.rig.build()
-        self.assertEqual(again.properties["builddir"], "b")
+        self.assertEqual(again.properties["builddir"], str(self.rig.slave_dir()))
 
     async def test_max_running_holds_over_all_slaves(self) -> None:
         self.rig.add_slaves("other")

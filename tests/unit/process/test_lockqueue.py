@@ -446,10 +446,9 @@ class LocksAndModel(RuleBasedStateMachine):
     def whoever_waits_has_a_reason(self) -> None:
         """And whoever has none is not waiting: of those in the queue, each is kept by holders or by those ahead."""
         model = Model()
-        for claim in sorted(self.claims()):
-            if claim.held:
-                model.held[claim.user] = claim.wants
-            elif claim.user.number is None or model.must_wait(claim.user, claim.wants, model.waiting):
+        model.held = {claim.user: claim.wants for claim in self.claims() if claim.held}
+        for claim in sorted(claim for claim in self.claims() if not claim.held):
+            if claim.user.number is None or model.must_wait(claim.user, claim.wants, model.waiting):
                 model.waiting.append((claim.user, claim.wants))
             else:
                 raise AssertionError(f"{claim.user} waits for nothing")

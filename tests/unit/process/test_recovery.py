@@ -36,6 +36,7 @@ class RecoveryTests(StoreCase):
             progress=Progress(),
             properties={},
             locks=Locks(),
+            url_of=lambda builder, number: "",
             family=cast(Any, None),  # nothing runs
             scheduler=lambda name: None,
             scheduler_names=list,
