@@ -94,7 +94,7 @@ def everything(master: AMaster, builder: str) -> dict[str, Any]:
             "SELECT u.name, u.url FROM step_urls AS u JOIN steps AS s ON s.id = u.step_id WHERE s.build_id = ?", build
         ),
         "properties": {
-            name: (json.loads(value), source)
+            name: (json.loads(value.replace(str(master.where), "WHERE")), source)
             for name, value, source in master.rows(
                 "SELECT name, value, source FROM build_properties WHERE build_id = ?", build
             )
