@@ -31,6 +31,8 @@ ACTIONS = frozenset(
         "showUsersPage",
         "pauseSlave",
         "pauseBuilder",
+        "pauseScheduler",
+        "runScheduler",
     ]
 )
 

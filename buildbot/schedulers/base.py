@@ -143,8 +143,8 @@ class BaseScheduler:
     def pass_over(self, store: Store, now: float) -> None:
         """Somebody has paused it: what would be decided now is not, and what waits goes on waiting."""
 
-    def times(self, store: Queries, now: float, count: int) -> list[float]:
-        """For people: when it fires next, if that is known."""
+    def times(self, remembered: Any, now: float, count: int) -> list[float]:
+        """For people: when it fires next, if that is known; remembered: its state `LAST_TIME`."""
         return []
 
     # -- for the kinds
@@ -229,6 +229,14 @@ class BaseScheduler:
         return buildset
 
 
+def why_paused(store: Queries, name: str) -> str | None:
+    """A sentence that says who paused this scheduler; None: it is not paused."""
+    pause = pauses.get(store, pauses.Kind.SCHEDULER, name)
+    if pause is None:
+        return None
+    return f"scheduler {name!r} is paused by {pause.who}" + (f": {pause.why}" if pause.why else "")
+
+
 # -- the worker
 
 
@@ -246,7 +254,7 @@ def _decide(store: Store, scheduler: Scheduler, now: float, answers: Answers) ->
         return None  # the configuration dropped it while its callables were waiting
     if not scheduler.listens:
         schedulers.skip(store, scheduler.name)  # when it does one day, it begins with the changes of that day
-    if pauses.get(store, pauses.Kind.SCHEDULER, scheduler.name) is not None:
+    if why_paused(store, scheduler.name):
         scheduler.pass_over(store, now)
         return None
     return scheduler.run(store, now, answers)

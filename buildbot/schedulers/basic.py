@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error
-from buildbot.model import ChangeID
+from buildbot.model import BuildsetID, ChangeID
 from buildbot.schedulers.base import Answers, Settled, Unsettled
 from buildbot.schedulers.judging import REASON, ChangeFilter, JudgingScheduler, NotABranch, ids_of, is_given
 from buildbot.store import Store, changes, schedulers
@@ -139,11 +139,14 @@ class BaseBasicScheduler(JudgingScheduler):
 
     def _build(self, store: Store, due: Due, settled: Settled, now: float) -> None:
         """One buildset for what is due; its changes are retired with it."""
-        by_codebase = self._changes_of(store, due)
-        stamps = self.stamps_of(store, by_codebase, now)
-        ids = ids_of(by_codebase)
-        buildset = self.submit(store, settled, stamps, newest=max(ids), reason=self.reason, now=now)
-        schedulers.retire(store, self.name, ids, buildset)
+        self.build_changes(store, settled, self._changes_of(store, due), self.reason, now)
+
+    def build_now(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID | None:
+        """Build what waits for its timer, a buildset for each tree; if nothing does, the newest source."""
+        built = None
+        for tree, _ in self._timers(store):
+            built = self.build_changes(store, settled, self.waiting_changes(store, tree), reason, now)
+        return self.build_newest(store, settled, reason, now) if built is None else built
 
     def _changes_of(self, store: Queries, due: Due) -> dict[str, list[ChangeID]]:
         if due.change is not None:

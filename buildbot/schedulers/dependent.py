@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error
-from buildbot.model import BuildsetID, EventID, Result
+from buildbot.model import BuildsetID, EventID
 from buildbot.schedulers.base import Answers, BaseScheduler, Settled, Unsettled
 from buildbot.schedulers.judging import REASON, formatted
 from buildbot.store import Store, buildsets, events, schedulers, sourcestamps
@@ -17,7 +17,6 @@ from buildbot.store.buildsets import Ended
 from buildbot.store.store import Queries
 
 MOST_ENDED = 50  # buildsets that one pass looks at
-GOOD = (Result.SUCCESS, Result.WARNINGS)
 _SEEN = "seen up to event"
 
 _log = Logger()
@@ -56,12 +55,12 @@ class Dependent(BaseScheduler):
     async def ask(self, store: Store, now: float) -> Answers:
         if not self.asks:
             return {}
-        return {each.event: await self.settle({}) for each in self._ended(store) if each.result in GOOD}
+        return {each.event: await self.settle({}) for each in self._ended(store) if each.result in buildsets.GOOD}
 
     def run(self, store: Store, now: float, answers: Answers | None = None) -> float | None:
         ended = self._ended(store)
         for each in ended:
-            if each.result in GOOD:
+            if each.result in buildsets.GOOD:
                 settled = (answers or {}).get(each.event) if self.asks else self.settle_plain()
                 if settled is None:
                     return now  # it was not asked about this one
@@ -86,6 +85,14 @@ class Dependent(BaseScheduler):
             )
             return
         self.build_after(store, settled, upstream, self.reason, now)
+
+    async def settle_now(self, store: Queries) -> Settled | Unsettled:
+        return await self.settle({})
+
+    def build_now(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID | None:
+        """Build the source of the last buildset of the other scheduler that ended well; None: there is none."""
+        newest = buildsets.newest_good(store, self.upstream_name)
+        return None if newest is None else self.build_after(store, settled, newest, reason, now)
 
     def build_after(self, store: Store, settled: Settled, upstream: BuildsetID, reason: str, now: float) -> BuildsetID:
         known = sourcestamps.of_buildset(store, upstream)

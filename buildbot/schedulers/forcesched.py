@@ -10,7 +10,7 @@ from buildbot.config.arguments import configurable
 from buildbot.config.errors import did_you_mean, error
 from buildbot.config.master import DEFAULT_VALIDATION
 from buildbot.model import BuildsetID, PatchID, Property
-from buildbot.schedulers.base import BaseScheduler, Settled
+from buildbot.schedulers.base import BaseScheduler, Settled, why_paused
 from buildbot.schedulers.parameters import (
     NOBODY,
     AnyPropertyParameter,
@@ -163,6 +163,9 @@ async def force(
             hint = did_you_mean(name, scheduler.full_names)
             asking.errors[name] = f"is not a field of this form{f'; {hint}' if hint else ''}"
     priority = _priority(scheduler, asking, head)
+    paused = why_paused(store, scheduler.name)
+    if paused:
+        asking.errors["forcescheduler"] = paused
     if asking.errors:
         raise FieldErrors(asking.errors)
     return store.transact_durable(_force, scheduler, tuple(builder_names), asking, head, values, priority, now)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from buildbot.config.errors import error
-from buildbot.model import Change, ChangeID, Property, SourceStampID, Verdict
+from buildbot.model import BuildsetID, Change, ChangeID, Property, SourceStampID, Verdict
 from buildbot.process.userchange import UserChange
-from buildbot.schedulers.base import BaseScheduler, ask_user
+from buildbot.schedulers.base import BaseScheduler, Settled, Unsettled, ask_user
 from buildbot.store import Store, changes, properties, schedulers, sourcestamps
 from buildbot.store.schedulers import Tree
 from buildbot.store.store import Queries
@@ -144,6 +144,35 @@ class JudgingScheduler(BaseScheduler):
             if last is not None:
                 return dict(last)
         return self.codebases.get(codebase, {})
+
+    async def settle_now(self, store: Queries) -> Settled | Unsettled:
+        return await self.settle(self.seen(store, self.waiting_changes(store, None)))
+
+    def build_now(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID | None:
+        """A buildset of all that has changed, and of the newest of what has not."""
+        waiting = self.waiting_changes(store, None)
+        if not waiting:
+            return self.build_newest(store, settled, reason, now)
+        return self.build_changes(store, settled, waiting, reason, now)
+
+    def build_newest(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID:
+        """A buildset of the newest source, on the scheduler's branch if it has one."""
+        branch = {"branch": self.branches[0]} if self.branches is not None and len(self.branches) == 1 else {}
+        source = [
+            sourcestamps.add(store, codebase=codebase, now=now, **(branch | self._without_change(store, codebase)))
+            for codebase in self.codebases
+        ]
+        return self.submit(store, settled, source, newest=None, reason=reason, now=now)
+
+    def build_changes(
+        self, store: Store, settled: Settled, by_codebase: Mapping[str, Sequence[ChangeID]], reason: str, now: float
+    ) -> BuildsetID:
+        """One buildset for these changes, which are retired with it."""
+        ids = ids_of(by_codebase)
+        source = self.stamps_of(store, by_codebase, now)
+        buildset = self.submit(store, settled, source, newest=max(ids, default=None), reason=reason, now=now)
+        schedulers.retire(store, self.name, ids, buildset)
+        return buildset
 
     def seen(self, store: Queries, by_codebase: Mapping[str, Sequence[ChangeID]]) -> dict[str, list[UserChange]]:
         """The changes as the user's functions get them, the newest of each codebase."""

@@ -1,8 +1,8 @@
 """Schedulers that build at certain times: every so often, or by a schedule like cron's.
 
-What each remembers is the last of its times that it has dealt with (`_LAST`), and nothing else: whatever lies between
-that and now is due. So a restart neither loses a build nor makes one twice. Of several times that have passed, because
-the master was down, the newest stands for all.
+What each remembers is the last of its times that it has dealt with (`LAST_TIME`), and nothing else: whatever lies
+between that and now is due. So a restart neither loses a build nor makes one twice. Of several times that have passed,
+because the master was down, the newest stands for all.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from buildbot.schedulers.judging import REASON, ChangeFilter, JudgingScheduler, 
 from buildbot.schedulers.stamps import Stamp
 from buildbot.schedulers.triggerable import Triggerable
 from buildbot.store import Store, builds, schedulers
+from buildbot.store.schedulers import LAST_TIME
 from buildbot.store.store import Queries
 
 NoBranch = NotABranch
 
 LATE_SECONDS = 60.0  # a time that passed longer ago was missed: the master was down
 SET_BACK_SECONDS = 3600.0  # a last time that lies further in the future was told by a wrong clock
-_LAST = "last time"
 _TRIGGER = "last trigger"
 
 _log = Logger()
@@ -79,9 +79,8 @@ class Timing(BaseScheduler):
 
     # -- deciding
 
-    def times(self, store: Queries, now: float, count: int) -> list[float]:
-        """For people: when it fires next."""
-        found, last = [], self._last(store, now)
+    def times(self, remembered: Any, now: float, count: int) -> list[float]:
+        found, last = [], self._last_of(remembered, now)
         for _ in range(count):
             last = self.after(last)
             found.append(max(last, now))
@@ -113,7 +112,9 @@ class Timing(BaseScheduler):
         self._keep(store, max(now, self._last(store, now)))
 
     def _last(self, store: Queries, now: float) -> float:
-        kept = schedulers.state(store, self.name, _LAST)
+        return self._last_of(schedulers.state(store, self.name, LAST_TIME), now)
+
+    def _last_of(self, kept: Any, now: float) -> float:
         if kept is None or kept["schedule"] != self.schedule():
             return self.first(now)
         last = float(kept["at"])
@@ -121,8 +122,8 @@ class Timing(BaseScheduler):
 
     def _keep(self, store: Store, last: float) -> float:
         kept = {"at": last, "schedule": self.schedule()}
-        if schedulers.state(store, self.name, _LAST) != kept:
-            schedulers.set_state(store, self.name, _LAST, kept)
+        if schedulers.state(store, self.name, LAST_TIME) != kept:
+            schedulers.set_state(store, self.name, LAST_TIME, kept)
         return self.after(last)
 
     def _due(self, store: Queries, now: float) -> float | None:
@@ -164,7 +165,7 @@ class Timed(Timing, JudgingScheduler):
         return self.is_forced(due) or bool(schedulers.important(store, self.name, 1))
 
     async def settle_due(self, store: Queries) -> Settled | Unsettled:
-        return await self.settle(self.seen(store, self._changes(store)))
+        return await self.settle_now(store)
 
     def run(self, store: Store, now: float, answers: Answers | None = None) -> float | None:
         if self.listens:
@@ -173,19 +174,10 @@ class Timed(Timing, JudgingScheduler):
 
     def fire(self, store: Store, settled: Settled | Unsettled, now: float) -> None:
         if isinstance(settled, Settled):
-            self.build_now(store, settled, self.reason, now)
+            self.build_changes(store, settled, self._changes(store), self.reason, now)
         else:
             _log.error("scheduler {scheduler} builds nothing: {why}", scheduler=self.name, why=settled.reason)
             schedulers.fail(store, self.name, ids_of(self._changes(store)), settled.reason)
-
-    def build_now(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID:
-        """A buildset of all that has changed, and of the newest of what has not."""
-        by_codebase = self._changes(store)
-        ids = ids_of(by_codebase)
-        source = self.stamps_of(store, by_codebase, now)
-        buildset = self.submit(store, settled, source, newest=max(ids, default=None), reason=reason, now=now)
-        schedulers.retire(store, self.name, ids, buildset)
-        return buildset
 
     def _changes(self, store: Queries) -> dict[str, list[ChangeID]]:
         return self.waiting_changes(store, None) if self.listens else {}
@@ -401,15 +393,25 @@ class NightlyTriggerable(ByCron, Triggerable):
         return await self.prepare([Property(*each) for each in kept["properties"]], kept["priority"])
 
     def fire(self, store: Store, settled: Settled | Unsettled, now: float) -> None:
-        kept = schedulers.state(store, self.name, _TRIGGER)
-        schedulers.set_state(store, self.name, _TRIGGER, None)
-        if isinstance(settled, Unsettled):
+        if isinstance(settled, Settled):
+            self.build_now(store, settled, self.reason_for(settled), now)
+        else:
+            schedulers.set_state(store, self.name, _TRIGGER, None)
             _log.error("scheduler {scheduler} builds nothing: {why}", scheduler=self.name, why=settled.reason)
-            return
+
+    async def settle_now(self, store: Queries) -> Settled | Unsettled:
+        return await self.settle_due(store)
+
+    def build_now(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID | None:
+        """Build what it was given last; without that, the newest source."""
+        kept = schedulers.state(store, self.name, _TRIGGER)
+        if kept is None:
+            return super().build_now(store, settled, reason, now)
+        schedulers.set_state(store, self.name, _TRIGGER, None)
         given = [stamps.from_data(data) for data in kept["stamps"]]
         known = builds.get(store, kept["parent"]) is not None
         parent = Parent(kept["parent"], kept["relationship"], False) if known else None
-        self.make(store, settled, given, parent, self.reason_for(settled), now)
+        return self.make(store, settled, given, parent, reason, now)
 
 
 def _cron(scheduler: str, fields: Sequence[Any], timezone: str | None) -> Cron:

@@ -12,6 +12,7 @@ from buildbot.schedulers import stamps
 from buildbot.schedulers.base import BaseScheduler, Parent, Settled, Unsettled
 from buildbot.schedulers.stamps import Stamp
 from buildbot.store import Store
+from buildbot.store.store import Queries
 
 
 @configurable
@@ -64,6 +65,13 @@ class Triggerable(BaseScheduler):
     ) -> BuildsetID:
         source = [stamps.add(store, stamp, now) for stamp in stamps.with_defaults(self.codebases, given)]
         return self.submit(store, settled, source, newest=None, reason=reason, parent=parent, now=now)
+
+    async def settle_now(self, store: Queries) -> Settled | Unsettled:
+        return await self.prepare((), 0)
+
+    def build_now(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID | None:
+        """Build the newest source."""
+        return self.make(store, settled, (), None, reason, now)
 
     def reason_for(self, settled: Settled) -> str:
         given = {each.name: each.value for each in settled.properties}

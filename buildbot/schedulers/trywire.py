@@ -33,6 +33,7 @@ from twisted.spread import pb
 from buildbot.model import Build, BuildID, BuildRequestID, BuildsetID, Event, EventKind, Result, StepID
 from buildbot.process.outside import BadInput
 from buildbot.process.progress import Progress
+from buildbot.schedulers.base import why_paused
 from buildbot.schedulers.tryjob import TryJob, job_from
 from buildbot.schedulers.trysched import Try_Userpass
 from buildbot.store import Store, builders, builds, buildsets, requests, steps
@@ -169,6 +170,9 @@ class TryClient:
         }
         scheduler = self._logins.scheduler(self._scheduler)
         try:
+            paused = why_paused(self.store, scheduler.name)
+            if paused:
+                raise BadInput(paused)
             job = job_from(described | _patch(patch))
             settled = await scheduler.settled(job)
         except BadInput as problem:

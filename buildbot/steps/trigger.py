@@ -19,9 +19,9 @@ from buildbot.process.buildstep import BuildStep
 from buildbot.process.properties import Properties, needs_rendering
 from buildbot.process.results import EXCEPTION, RETRY, SUCCESS, Results, worst_of
 from buildbot.process.slaveport import SlaveLost
-from buildbot.schedulers.base import Parent, Unsettled
+from buildbot.schedulers.base import Parent, Unsettled, why_paused
 from buildbot.schedulers.stamps import NewPatch, Stamp
-from buildbot.store import Store, builds, buildsets, sourcestamps
+from buildbot.store import Store, builds, buildsets, requests, sourcestamps
 
 SOURCE = "Trigger"
 MOST_CHILDREN_LINKED = 200
@@ -167,6 +167,7 @@ class Trigger(BuildStep):
             return SUCCESS  # stopped before anything was triggered; that is what it comes to
         self.triggeredNames = [entry["scheduler"] for entry in made["triggered"]]
         if not made["wait"]:
+            self._link_requests(made["triggered"])
             return SUCCESS
         return await self._result_of_children(made["triggered"])
 
@@ -232,6 +233,9 @@ class Trigger(BuildStep):
             raise CannotTrigger(f"there is no scheduler {name!r}" + (f"; {hint}" if hint else ""))
         if not callable(getattr(found, "trigger", None)):
             raise CannotTrigger(f"scheduler {name!r} is a {type(found).__name__}, and only a Triggerable is triggered")
+        paused = why_paused(self.build.store, name)
+        if paused:
+            raise CannotTrigger(paused)
         return found
 
     # -- which source
@@ -245,6 +249,12 @@ class Trigger(BuildStep):
         update = True if self.updateSourceStamp is None else bool(self.updateSourceStamp)
         got = self.getProperty("got_revision") if update else None
         return [_same(rows[view.ssid], view.changes, got, len(rows)) for view in self.build.sources]
+
+    def _link_requests(self, triggered: Sequence[Mapping[str, Any]]) -> None:
+        """Nobody will be here to link the builds once they begin."""
+        ids = [BuildsetID(entry["buildset"]) for entry in triggered if entry["buildset"] is not None]
+        for builder, request in requests.of_buildsets(self.build.store, ids, MOST_CHILDREN_LINKED):
+            _ = self.addURL(f"{builder}: request {request}", f"/buildrequests/{request}")
 
     # -- waiting
 

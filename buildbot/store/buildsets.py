@@ -114,6 +114,22 @@ def by_external_id(store: Queries, scheduler: str, external_id: str) -> Buildset
     )
 
 
+GOOD = (Result.SUCCESS, Result.WARNINGS)
+MOST_LOOKED_AT = 1000  # buildsets, for one that ended well
+
+
+def newest_good(store: Queries, scheduler: str) -> BuildsetID | None:
+    """The newest buildset of a scheduler that ended well, among its latest ones."""
+    found: int | None = store.value(
+        "SELECT id FROM (SELECT id, result FROM buildsets WHERE scheduler = ? ORDER BY id DESC LIMIT ?) "
+        "WHERE result IN (?, ?) ORDER BY id DESC LIMIT 1",
+        scheduler,
+        MOST_LOOKED_AT,
+        *GOOD,
+    )
+    return None if found is None else BuildsetID(found)
+
+
 class Ended(NamedTuple):
     """A buildset that has become complete."""
 

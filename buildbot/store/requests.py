@@ -6,7 +6,7 @@ Each change of state is one UPDATE that names the state it comes from; the row c
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from buildbot.model import (
     BuilderID,
@@ -120,6 +120,17 @@ def pending_counts(store: Queries) -> dict[BuilderID, int]:
 def of_buildset(store: Queries, buildset: BuildsetID) -> list[BuildRequest]:
     return store.all(
         row, f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.buildset_id = ? ORDER BY r.id", buildset
+    )
+
+
+def of_buildsets(store: Queries, ids: Sequence[BuildsetID], limit: int) -> list[tuple[str, BuildRequestID]]:
+    """The requests of these buildsets, as (builder, request)."""
+    return store.all(
+        lambda builder, request: (str(builder), BuildRequestID(request)),
+        "SELECT br.name, r.id FROM json_each(?) AS w JOIN build_requests AS r ON r.buildset_id = w.value "
+        "JOIN builders AS br ON br.id = r.builder_id ORDER BY r.id LIMIT ?",
+        json.dumps(ids),
+        limit,
     )
 
 

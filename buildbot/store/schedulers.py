@@ -13,6 +13,8 @@ from buildbot.store.store import Queries, Store
 MOST_TIMED = 10_000  # important changes that one look at the timers considers, the oldest first
 MOST_UNIMPORTANT = 1_000  # unimportant changes kept waiting for an important one to ride with
 
+LAST_TIME = "last time"  # what those that go by the clock remember
+
 # The planner would walk every classification ever made, because the primary key has them in the right order.
 _WAITING = "classifications INDEXED BY classifications_waiting"
 _WAITING_C = "classifications AS c INDEXED BY classifications_waiting"

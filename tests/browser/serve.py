@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor as global_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 
 from buildbot.config.authz import UserPasswordAuth
 from buildbot.config.builder import BuilderConfig
 from buildbot.config.web import Web
 from buildbot.model import BuildID, BuildRequestID, BuildsetID, Result
 from buildbot.process.factory import BuildFactory
+from buildbot.schedulers.base import drive
+from buildbot.schedulers.basic import SingleBranchScheduler
+from buildbot.schedulers.dependent import Dependent
+from buildbot.schedulers.timed import Nightly
+from buildbot.schedulers.triggerable import Triggerable
 from buildbot.status.web.site import WebSite
-from buildbot.store import actions, builds, pauses, requests, steps
+from buildbot.store import actions, builds, pauses, requests, schedulers, steps
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.pauses import Kind
 from buildbot.store.store import Store
@@ -70,6 +76,16 @@ def stop_things(store: Store, now: float) -> None:
         actions.add(store, who="ada", what="pause", subject=f"{kind} {name}", why="the disk is <full>", now=now)
 
 
+def judge(store: Store, kinds: Sequence[Any]) -> None:
+    """Have the schedulers look at the last changes, and one of them paused."""
+    now = reactor.seconds()
+    store.transact(schedulers.sync, [each.name for each in kinds], now)
+    store.execute("UPDATE schedulers SET classified_change_id = max(classified_change_id - 20, 0)")
+    store.transact(pauses.begin, Kind.SCHEDULER, "packages", now - 60, who="ada", why="the disk is <full>")
+    for each in kinds:
+        ensureDeferred(drive(each, store, now)).addErrback(lambda why: print(why, flush=True))
+
+
 def main(directory: str, count: str = "300") -> None:
     basedir = Path(directory)
     basedir.mkdir(parents=True, exist_ok=True)
@@ -80,7 +96,15 @@ def main(directory: str, count: str = "300") -> None:
     slavenames = ["slave-1", "slave-2"]
     known = tuple(BuilderConfig(name=name, slavenames=slavenames, factory=BuildFactory()) for name in history.builders)
     web = Web(port="tcp:0:interface=127.0.0.1", auth=UserPasswordAuth([("ada", "secret")]))
-    config = replace(a_config(), title="Example", title_url="https://example.org/", builders=known, www=web)
+    kinds = (
+        SingleBranchScheduler("main", "main", 600, list(history.builders)),
+        Nightly("nightly <x>", ["linux-py311"], hour=3, minute=30, dayOfWeek="mon-fri", timezone="Europe/Berlin"),
+        Dependent("packages", "main", ["linux-py311"]),
+        Triggerable("parts", ["linux-py311"]),
+    )
+    about = {"title": "Example", "title_url": "https://example.org/", "schedulers": kinds}
+    config = replace(a_config(), **about, builders=known, www=web)
+    judge(store, kinds)
     site = WebSite(store, log_files, lambda: config, Control(store), reactor, reactor.seconds)
 
     async def start() -> None:

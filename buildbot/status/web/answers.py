@@ -184,7 +184,7 @@ class Answers:
         if session is None or asked.user is None:
             raise Forbidden("Only people who are logged in may do this.")
         self._check_form(request, asked, session)
-        subject = place.get("builder", place.get("slave"))
+        subject = place.get("builder") or place.get("slave") or place.get("scheduler")
         if not await auth.may(self._master.config.www, asked.user, route.needs, subject):
             raise Forbidden(f"{asked.user.name} may not do this ({route.needs}): the configuration's authz says so.")
         seen = await _waited(route.act(asked, self._master, asked.user))

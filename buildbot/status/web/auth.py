@@ -26,6 +26,8 @@ CANCEL_ALL = "cancelAllPendingBuilds"
 STOP_CHANGE = "stopChange"
 PAUSE_BUILDER = "pauseBuilder"
 PAUSE_SLAVE = "pauseSlave"
+PAUSE_SCHEDULER = "pauseScheduler"
+RUN_SCHEDULER = "runScheduler"
 GRACEFUL = "gracefulShutdown"
 CLEAN_SHUTDOWN = "cleanShutdown"
 
@@ -39,6 +41,7 @@ _LATER_NAMES = {
     CANCEL: "stop",
     CANCEL_ALL: "stop",
     STOP_CHANGE: "stop",
+    PAUSE_SCHEDULER: "enable-scheduler",
 }
 
 

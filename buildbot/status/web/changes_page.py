@@ -113,8 +113,8 @@ def change_page(asked: Asked, master: Master) -> View:
         judgements=tuple(
             Judgement(
                 scheduler=each.scheduler,
-                css=_CSS[each.verdict],
-                verdict=_in_words(each.verdict, each.buildset_id is not None),
+                css=VERDICT_CLASS[each.verdict],
+                verdict=verdict_text(each.verdict, each.buildset_id is not None),
                 reason=each.reason,
                 builds=tuple(build for build in built if build.scheduler == each.scheduler),
             )
@@ -127,7 +127,7 @@ def change_page(asked: Asked, master: Master) -> View:
     )
 
 
-_CSS = {
+VERDICT_CLASS = {
     Verdict.IMPORTANT: "success",
     Verdict.UNIMPORTANT: "skipped",
     Verdict.NOT_MINE: "skipped",
@@ -135,7 +135,8 @@ _CSS = {
 }
 
 
-def _in_words(verdict: Verdict, decided: bool) -> str:
+def verdict_text(verdict: Verdict, decided: bool) -> str:
+    """A verdict for people."""
     match verdict:
         case Verdict.IMPORTANT:
             return "important: built" if decided else "important: a build will follow"

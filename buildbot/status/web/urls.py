@@ -70,6 +70,14 @@ def operators() -> str:
     return "/actions"
 
 
+def schedulers() -> str:
+    return "/schedulers"
+
+
+def scheduler(name: str) -> str:
+    return f"/schedulers/{segment(name)}"
+
+
 def slaves() -> str:
     return "/buildslaves"
 

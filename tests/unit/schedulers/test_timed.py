@@ -48,7 +48,7 @@ class TimedCase(SchedulerCase):
         ]
 
     def next(self) -> list[str]:
-        times = self.make().times(self.store, self.now, 5)
+        times = self.make().times(schedulers.state(self.store, self.make().name, "last time"), self.now, 5)
         return [datetime.fromtimestamp(time, UTC).strftime("%d %H:%M") for time in times]
 
 

@@ -33,6 +33,9 @@ ADDRESSES = (
     "/buildslaves/s1/pause",
     "/buildslaves/s1/unpause",
     "/buildslaves/s1/shutdown",
+    "/schedulers/s/run",
+    "/schedulers/s/pause",
+    "/schedulers/s/unpause",
 )
 
 
