@@ -13,6 +13,7 @@ from buildbot.status.web import auth, urls
 from buildbot.status.web.actions import why
 from buildbot.status.web.asked import Asked, BadRequest, User
 from buildbot.status.web.changes_page import VERDICT_CLASS, verdict_text
+from buildbot.status.web.formats import duration_text
 from buildbot.status.web.pages import Action, Master, NotFound, Page, Redirect, Seen, View
 from buildbot.store import actions, pauses, scheduler_pages
 from buildbot.store.pauses import Kind, Pause
@@ -165,7 +166,7 @@ def _lines(master: Master, shown: Any, now: float) -> list[SchedulerLine]:
 def _about(scheduler: Any) -> str:
     """What starts it, in words."""
     if hasattr(scheduler, "periodicBuildTimer"):
-        return f"builds every {scheduler.periodicBuildTimer:g} seconds"
+        return f"builds every {duration_text(scheduler.periodicBuildTimer)}"
     if hasattr(scheduler, "cron"):
         return f"builds at the times {scheduler.cron}"
     if hasattr(scheduler, "upstream_name"):
@@ -174,7 +175,7 @@ def _about(scheduler: Any) -> str:
         return "builds when a Trigger step says so"
     if hasattr(scheduler, "treeStableTimer"):
         timer = scheduler.treeStableTimer
-        return f"builds changes after {timer:g} quiet seconds" if timer else "builds each change at once"
+        return f"builds changes after {duration_text(timer)} of quiet" if timer else "builds each change at once"
     return "builds what people ask for"
 
 
