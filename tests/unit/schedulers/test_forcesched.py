@@ -31,7 +31,7 @@ from buildbot.schedulers.forcesched import (
     WorkerChoiceParameter,
     force,
 )
-from buildbot.store import actions, builds, buildsets, events, properties, slaves, sourcestamps
+from buildbot.store import actions, builds, buildsets, events, pauses, properties, slaves, sourcestamps
 from tests.unit.schedulers.cases import SchedulerCase
 
 HEAD = ("owner", "reason", "scheduler")
@@ -94,6 +94,11 @@ class TestForce(ForceCase):
                 "scheduler": ("force", "Scheduler"),
             },
         )
+
+    def test_a_paused_scheduler_refuses(self) -> None:
+        scheduler = ForceScheduler("force", ["full"])
+        self.store.transact(pauses.begin, pauses.Kind.SCHEDULER, "force", self.now, who="bob", why="moving")
+        self.assertEqual(self.errors(scheduler), {"forcescheduler": "scheduler 'force' is paused by bob: moving"})
 
     def test_it_is_written_down_who_did_it_and_why(self) -> None:
         self.force(ForceScheduler("force", ["full", "quick"]), [], reason="see #7")

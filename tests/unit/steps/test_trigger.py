@@ -18,7 +18,7 @@ from buildbot.schedulers.triggerable import Triggerable
 from buildbot.secrets.environment import SecretInEnvironment
 from buildbot.steps.shell import ShellCommand
 from buildbot.steps.trigger import Trigger
-from buildbot.store import builds, buildsets, changes, properties, requests, sourcestamps, steps
+from buildbot.store import builds, buildsets, changes, pauses, properties, requests, sourcestamps, steps
 from tests.rig import Built, RigCase, Source
 
 WAITS = "while ! [ -e ../../../go ]; do sleep 0.05; done"
@@ -98,6 +98,8 @@ class TestWithoutWaiting(TriggerCase):
         self.assertEqual((child.parent_build_id, child.parent_relationship), (built.row.id, "Triggered from"))
         self.assertEqual(child.reason, "The Triggerable scheduler named 'kid1' triggered this build")
         self.assertEqual((child.scheduler, request.waited_for), ("kid1", False))
+        links = [(url.name, url.url) for url in steps.urls_of_build(self.store, built.row.id)]
+        self.assertEqual(links, [(f"kid1: request {request.id}", f"/buildrequests/{request.id}")])
         self.go()
         await self.settled()
         self.assertEqual(self.children()[0].result, Result.SUCCESS)
@@ -425,6 +427,12 @@ class TestMistakes(TriggerCase):
         self.schedulers(SingleBranchScheduler("kid1", "main", builderNames=["kid1"]))
         built = await self.run_steps(Trigger(["kid1"]))
         self.assertIn("is a SingleBranchScheduler, and only a Triggerable", built.step("trigger").state_text)
+
+    async def test_one_that_is_paused(self) -> None:
+        self.store.transact(pauses.begin, pauses.Kind.SCHEDULER, "kid2", 1.0, who="ada", why="moving")
+        built = await self.run_steps(Trigger(["kid1", "kid2"], waitForFinish=True))
+        self.assertEqual((built.result, self.children()), (Result.EXCEPTION, []))
+        self.assertIn("scheduler 'kid2' is paused by ada: moving", built.step("trigger").state_text)
 
     async def test_a_function_of_the_scheduler_that_fails_triggers_nothing(self) -> None:
         @renderer
