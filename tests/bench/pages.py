@@ -6,9 +6,10 @@ import gzip
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from buildbot.config.builder import BuilderConfig
+from buildbot.process.factory import BuildFactory
 from tests.history import BUILDERS, fill
 from tests.unit.web.served import START, Served
 
@@ -41,7 +42,8 @@ def page_costs(where: Path, builds: int) -> list[Cost]:
     served = Served(where)
     try:
         fill(served.store, now=START + 100, builds_count=builds, log_files=None)
-        known: Any = tuple(SimpleNamespace(name=name, slavenames=("slave-1", "slave-2")) for name, *_ in BUILDERS)
+        slaves = ["slave-1", "slave-2"]
+        known = tuple(BuilderConfig(name=name, slavenames=slaves, factory=BuildFactory()) for name, *_ in BUILDERS)
         served.config = replace(served.config, builders=known)
         return [_cost(served, url) for url in URLS]
     finally:
