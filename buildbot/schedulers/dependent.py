@@ -17,7 +17,6 @@ from buildbot.store.buildsets import Ended
 from buildbot.store.store import Queries
 
 MOST_ENDED = 50  # buildsets that one pass looks at
-_SEEN = "seen up to event"
 
 _log = Logger()
 
@@ -66,11 +65,11 @@ class Dependent(BaseScheduler):
                     return now  # it was not asked about this one
                 self._build(store, settled, each.buildset, now)
         newest = ended[-1].event if len(ended) == MOST_ENDED else events.last_id(store)
-        schedulers.set_state(store, self.name, _SEEN, newest)
+        schedulers.set_state(store, self.name, schedulers.SEEN_EVENT, newest)
         return now if len(ended) == MOST_ENDED else None
 
     def _ended(self, store: Queries) -> list[Ended]:
-        seen = schedulers.state(store, self.name, _SEEN)
+        seen = schedulers.state(store, self.name, schedulers.SEEN_EVENT)
         if seen is None:
             return []  # from now on
         return buildsets.ended_since(store, self.upstream_name, EventID(seen), MOST_ENDED)

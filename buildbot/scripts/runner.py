@@ -209,6 +209,29 @@ def checkconfig(config: Path, quiet: bool) -> int:
     return check(config.absolute(), say(quiet), warn)
 
 
+@main.command()
+@quiet_option
+@click.option("--copy", is_flag=True, help="Copy every log, also where a second name for the same file would do.")
+@click.argument("basedir", type=BASEDIR)
+@click.argument("target", type=BASEDIR)
+def backup(basedir: Path, target: Path, quiet: bool, copy: bool) -> int:
+    """Copy the state and the logs of a master, which may run, to TARGET: a new directory, or a .tar or .tar.gz file."""
+    from buildbot.scripts.keeping import backup as back_up
+
+    return back_up(basedir.absolute(), target.absolute(), say(quiet), copy=copy)
+
+
+@main.command()
+@quiet_option
+@click.option("--repair", is_flag=True, help="Do what can be done without losing anything; the master must be stopped.")
+@basedir_argument
+def check(basedir: Path, quiet: bool, repair: bool) -> int:
+    """Say what is wrong with the state and the logs of a master, which may run."""
+    from buildbot.scripts.keeping import check as check_state
+
+    return check_state(basedir.absolute(), say(quiet), warn, repair=repair)
+
+
 main.add_command(sendchange)
 main.add_command(statuslog)
 main.add_command(try_)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from buildbot.model import BuilderID, BuildID, ChangeID, EventID, EventKind, LogID
+from buildbot.store import schedulers
 from buildbot.store.store import Queries, Store
 
 WINDOW = 2000  # ids that one question looks at
@@ -35,7 +36,7 @@ class Age(NamedTuple):
 
 
 class Told(NamedTuple):
-    """How far every living receiver has been told: the last event, and the time of the one after it."""
+    """How far all who live by events have come: the last event, and the time of the one after it."""
 
     event_id: EventID
     until: float
@@ -54,10 +55,13 @@ class Window(NamedTuple):
 
 
 def told(store: Queries, receivers: Sequence[str]) -> Told:
-    """Without receivers everything is told."""
+    """Of these receivers, and of the schedulers that wait for the end of buildsets. Without any, all is told."""
     least = store.value(
-        "SELECT min(event_id) FROM cursors WHERE receiver IN (SELECT value FROM json_each(?))",
+        "SELECT min(event_id) FROM (SELECT event_id FROM cursors WHERE receiver IN (SELECT value FROM json_each(?)) "
+        "UNION ALL SELECT CAST(t.value AS INTEGER) FROM scheduler_state AS t JOIN schedulers AS s "
+        "ON s.name = t.scheduler AND s.removed_at IS NULL WHERE t.name = ?)",
         json.dumps(list(receivers)),
+        schedulers.SEEN_EVENT,
     )
     if least is None:
         return Told(EventID(1 << 62), _EVER)
@@ -79,7 +83,10 @@ def _window(found: list[int], after: int, last: int) -> Window:
 _NOT_NEEDED = (
     "NOT EXISTS (SELECT 1 FROM build_requests_of_builds AS m JOIN build_requests AS r ON r.id = m.request_id "
     "WHERE m.build_id = b.id AND r.complete_at IS NULL) "
-    "AND NOT EXISTS (SELECT 1 FROM buildsets AS c WHERE c.parent_build_id = b.id AND c.complete_at IS NULL)"
+    "AND NOT EXISTS (SELECT 1 FROM buildsets AS c WHERE c.parent_build_id = b.id AND c.complete_at IS NULL) "
+    "AND NOT EXISTS (SELECT 1 FROM build_requests_of_builds AS m JOIN build_requests AS r ON r.id = m.request_id "
+    "JOIN buildsets AS s ON s.id = r.buildset_id JOIN builds AS p ON p.id = s.parent_build_id "
+    "WHERE m.build_id = b.id AND p.complete_at IS NULL)"
 )
 
 

@@ -11,6 +11,7 @@ from buildbot.store import changes
 from buildbot.store.store import Queries, Store
 
 MOST_TIMED = 10_000  # important changes that one look at the timers considers, the oldest first
+SEEN_EVENT = "seen up to event"  # what a scheduler that lives by events remembers; retention keeps what comes after it
 MOST_UNIMPORTANT = 1_000  # unimportant changes kept waiting for an important one to ride with
 
 LAST_TIME = "last time"  # what those that go by the clock remember

@@ -26,6 +26,7 @@ P = ParamSpec("P")
 
 SLOW_TRANSACTION_SECONDS = 0.05
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
+_INCREMENTAL = 2  # of auto_vacuum
 SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 
 
@@ -133,10 +134,12 @@ class Store(Queries):
             store = cls(connection, path, lock, readers)
             _refuse_newer(store)  # before anything is written
             if store.schema_version == 0:
-                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             _bring_up_to_date(store, upgrade)
+            if upgrade:
+                _let_it_shrink(store)
         except BaseException:
             connection.close()
             lock.close()
@@ -328,6 +331,13 @@ def _bring_up_to_date(store: Store, upgrade: bool) -> None:
             )
         store.backup(_unused(store.path.with_name(f"{store.path.name}.{version}")))
         apply_upgrades(store, UPGRADES[version - FIRST_SCHEMA :], SCHEMA_VERSION)
+
+
+def _let_it_shrink(store: Store) -> None:
+    """A file that was made without incremental vacuum is written anew once, with it."""
+    if store.value("PRAGMA auto_vacuum") != _INCREMENTAL:
+        store.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
+        store.execute("VACUUM")
 
 
 def _unused(path: Path) -> Path:

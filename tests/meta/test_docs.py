@@ -71,7 +71,7 @@ def test_the_masters_command_line_is_in_the_manual() -> None:
 
 def test_the_masters_commands_are_all_there() -> None:
     promised = "create-master upgrade-master start stop restart reconfig checkconfig sendchange statuslog quickstart"
-    promised += " try tryserver"
+    promised += " try tryserver backup check"
     assert set(promised.split()) - set(master_commands()) == set()
 
 

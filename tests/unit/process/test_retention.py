@@ -140,6 +140,17 @@ class TestBuilds(RetentionCase):
         self.look(Keep("builds", newest=1))
         self.assertEqual(self.count("builds", f"id = {first}"), 1)
 
+    def test_a_build_that_a_running_parent_still_asks_about_stays(self) -> None:
+        first = self.store.value("SELECT min(id) FROM builds")
+        request = self.store.value("SELECT request_id FROM build_requests_of_builds WHERE build_id = ?", first)
+        self.store.execute(
+            "UPDATE buildsets SET parent_build_id = ? WHERE id = (SELECT buildset_id FROM build_requests WHERE id = ?)",
+            self.made.running[0],
+            request,
+        )
+        self.look(Keep("builds", newest=1))
+        self.assertEqual(self.count("builds", f"id = {first}"), 1)
+
     def test_by_builder_and_tag_the_first_rule_decides(self) -> None:
         linux, other, windows, mac = (name for name, _, _ in BUILDERS)
         before = len(self.numbers(mac))
@@ -303,6 +314,18 @@ class TestOthers(RetentionCase):
         )
         self.assertTrue(untold)
         self.assertLessEqual(set(untold), set(self.store.column("SELECT id FROM builds")))
+
+    def test_what_a_scheduler_that_lives_by_events_has_not_seen_stays(self) -> None:
+        ids = self.store.column("SELECT id FROM events ORDER BY id")
+        self.store.transact(schedulers.set_state, "main", schedulers.SEEN_EVENT, ids[-20])
+        self.look(Keep("events", newest=1), Keep("builds", newest=1))
+        self.assertEqual(self.store.column("SELECT id FROM events ORDER BY id")[-19:], ids[-19:])
+        untold = "SELECT subject_id FROM events WHERE id > ? AND kind = ?"
+        ended = set(self.store.column(untold, ids[-20], EventKind.BUILD_FINISHED))
+        self.assertLessEqual(ended, set(self.store.column("SELECT id FROM builds")))
+        self.store.transact(schedulers.sync, ["docs-only"], NOW)
+        self.look(now=NOW + DAY)
+        self.assertLessEqual(self.count("events"), 2)
 
     def test_the_last_word_about_the_configuration_stays(self) -> None:
         self.look(Keep("events", newest=1))
