@@ -33,6 +33,8 @@ KNOWN = {
     "--baserev --topdir --topfile --diff -p --patchlevel -b --builder --repository --project -w --who -C --comment "
     "--properties --property --wait -q --quiet -n --dryrun --get-builder-names",
     "tryserver": "--jobdir",
+    "backup": "-q --quiet --copy",
+    "check": "-q --quiet --repair",
     "quickstart": "--repo --branch --port --http-port",
 }
 
