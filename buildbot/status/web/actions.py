@@ -6,6 +6,9 @@ did it; what it did is said on the page that comes next.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 from buildbot.model import Builder, BuildRequestID, ChangeID, Slave
 from buildbot.process.control import NoSuchBuild
 from buildbot.schedulers.forcesched import FieldErrors, ForceScheduler, force
@@ -21,9 +24,34 @@ LONGEST_REASON = 500
 OWN_FIELDS = ("token", "forcescheduler")
 
 
+class Named(Protocol):
+    """What is paused: anything with a name."""
+
+    @property
+    def name(self) -> str: ...
+
+
 def why(asked: Asked) -> str:
     """What the person typed as the reason; 0.8's forms call it comments."""
     return (asked.filled("comments") or asked.filled("reason")).strip()[:LONGEST_REASON]
+
+
+def pausing(
+    kind: Kind, found: Callable[[Asked, Master], Named], page: Callable[[str], str]
+) -> tuple[Callable[[Asked, Master, User], Seen], Callable[[Asked, Master, User], Seen]]:
+    """What pauses one thing of this kind, and what lets it go on. found: the thing asked for; page: its address."""
+
+    def pause(asked: Asked, master: Master, user: User) -> Seen:
+        name = found(asked, master).name
+        done = master.control.pause(kind, name, user.name, why(asked))
+        return Redirect(page(name), f"{name} {'is' if done else 'was already'} paused.")
+
+    def unpause(asked: Asked, master: Master, user: User) -> Seen:
+        name = found(asked, master).name
+        done = master.control.unpause(kind, name, user.name, why(asked))
+        return Redirect(page(name), f"{name} {'goes on' if done else 'was not paused'}.")
+
+    return pause, unpause
 
 
 async def force_build(asked: Asked, master: Master, user: User) -> Seen:
@@ -151,32 +179,6 @@ def retry_build(asked: Asked, master: Master, user: User) -> Seen:
     return Redirect(urls.builder(builder.name), f"Request {id} {said}.")
 
 
-def pause_builder(asked: Asked, master: Master, user: User) -> Seen:
-    """Start no builds of this builder until somebody lets it go on."""
-    name = find(asked, master).name
-    done = master.control.pause(Kind.BUILDER, name, user.name, why(asked))
-    return Redirect(urls.builder(name), f"{name} {'is' if done else 'was already'} paused.")
-
-
-def unpause_builder(asked: Asked, master: Master, user: User) -> Seen:
-    name = find(asked, master).name
-    done = master.control.unpause(Kind.BUILDER, name, user.name, why(asked))
-    return Redirect(urls.builder(name), f"{name} {'goes on' if done else 'was not paused'}.")
-
-
-def pause_slave(asked: Asked, master: Master, user: User) -> Seen:
-    """Start no builds on this slave until somebody lets it go on."""
-    name = _slave(asked, master).name
-    done = master.control.pause(Kind.SLAVE, name, user.name, why(asked))
-    return Redirect(urls.slave(name), f"{name} {'is' if done else 'was already'} paused.")
-
-
-def unpause_slave(asked: Asked, master: Master, user: User) -> Seen:
-    name = _slave(asked, master).name
-    done = master.control.unpause(Kind.SLAVE, name, user.name, why(asked))
-    return Redirect(urls.slave(name), f"{name} {'goes on' if done else 'was not paused'}.")
-
-
 def shut_down_slave(asked: Asked, master: Master, user: User) -> Seen:
     """Let what runs on this slave come to its end, start nothing more there, then have its process end."""
     slave = _slave(asked, master)
@@ -214,6 +216,9 @@ def _request_of(asked: Asked, master: Master) -> tuple[Builder, BuildRequestID]:
         raise BadRequest(f"Request {id} does not wait for {builder.name}.")
     return builder, id
 
+
+pause_builder, unpause_builder = pausing(Kind.BUILDER, find, urls.builder)
+pause_slave, unpause_slave = pausing(Kind.SLAVE, _slave, urls.slave)
 
 ROUTES = (
     Action("/builders/{builder}/force", auth.FORCE, force_build, "force.html"),

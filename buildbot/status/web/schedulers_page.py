@@ -10,7 +10,7 @@ from buildbot.config.checks import builder_names_of
 from buildbot.model import OperatorAction
 from buildbot.schedulers.runnow import CannotRun, RunsNow, run_now
 from buildbot.status.web import auth, urls
-from buildbot.status.web.actions import why
+from buildbot.status.web.actions import pausing, why
 from buildbot.status.web.asked import Asked, BadRequest, User
 from buildbot.status.web.changes_page import VERDICT_CLASS, verdict_text
 from buildbot.status.web.formats import duration_text
@@ -198,18 +198,7 @@ async def run(asked: Asked, master: Master, user: User) -> Seen:
     return Redirect(urls.scheduler(scheduler.name), f"{scheduler.name} was run.")
 
 
-def pause(asked: Asked, master: Master, user: User) -> Seen:
-    """Have it start nothing until somebody lets it go on."""
-    name = find(asked, master).name
-    done = master.control.pause(Kind.SCHEDULER, name, user.name, why(asked))
-    return Redirect(urls.scheduler(name), f"{name} {'is' if done else 'was already'} paused.")
-
-
-def unpause(asked: Asked, master: Master, user: User) -> Seen:
-    name = find(asked, master).name
-    done = master.control.unpause(Kind.SCHEDULER, name, user.name, why(asked))
-    return Redirect(urls.scheduler(name), f"{name} {'goes on' if done else 'was not paused'}.")
-
+pause, unpause = pausing(Kind.SCHEDULER, find, urls.scheduler)
 
 ROUTES = (
     Page("/schedulers", "schedulers.html", all_schedulers),
