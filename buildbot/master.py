@@ -25,7 +25,7 @@ from twisted.internet.defer import (
     maybeDeferred,
 )
 from twisted.internet.error import CannotListenError, ReactorNotRunning
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
@@ -47,7 +47,7 @@ from buildbot.process.family import Family
 from buildbot.process.logpacking import LogPacking
 from buildbot.process.progress import Progress
 from buildbot.process.reattach import Reattaching
-from buildbot.process.recovery import absence_since, boot_id, last_touched, restore
+from buildbot.process.recovery import absence_since, last_touched, restore
 from buildbot.process.removed import RemovedBuilders
 from buildbot.process.retention import Retention
 from buildbot.process.retiring import Retiring
@@ -143,7 +143,7 @@ class BuildMaster(service.MultiService):
         config = load_config(self.config_file)
         touched = last_touched(self.basedir / "state.sqlite")
         self._open_store()
-        before = self.store.transact(actions.master_started, self._incarnation, time.time(), boot_id())
+        before = self.store.transact(actions.master_started, self._incarnation, time.time())
         if before is not None and before.stopped_at is None:
             self._log.warn("the last process of this master ended without saying so")
         self.secrets.use(config.secrets_providers)
@@ -154,7 +154,7 @@ class BuildMaster(service.MultiService):
             self.under_way.by_id[build.id] = build
             self.reattaching.expect(build.slavename)
         if restored and before is not None:
-            self.store.transact(absences.add, None, *absence_since(before, touched))
+            self.store.transact(absences.add, None, *absence_since(before, touched, time.time()))
         await self.apply(config)
         await self.under_way.go_on_with(restored, self._reactor)
         await self.ports.ready()
@@ -257,13 +257,13 @@ class BuildMaster(service.MultiService):
                 secrets=self.secrets,
             ),
         )
-        in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
-        self.packing = LogPacking(store, self.log_files, in_thread, lambda: self.config.packing)
+        self._in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
+        self.packing = LogPacking(store, self.log_files, self._in_thread, lambda: self.config.packing)
         self.retention = Retention(
             store=store,
             log_files=self.log_files,
             clock=reactor,
-            in_thread=in_thread,
+            in_thread=self._in_thread,
             plan=lambda: self.config.retention,
             receivers=self.receivers.names,
         )
@@ -304,7 +304,7 @@ class BuildMaster(service.MultiService):
             scheduler=lambda name: self._schedulers.get(name),
             scheduler_names=lambda: list(self._schedulers),
             secrets=self.secrets,
-            in_thread=lambda call, *args: deferToThreadPool(self._reactor, self._reactor.getThreadPool(), call, *args),
+            in_thread=self._in_thread,
         )
 
     def _ring(self, event: Event) -> None:
@@ -340,12 +340,6 @@ class BuildMaster(service.MultiService):
         self.store.transact(actions.master_stopped, self._incarnation, time.time())
         self.store.close()
         self._write_status("stopped")
-
-    async def _until_idle(self, seconds: float) -> None:
-        waited = 0.0
-        while self.under_way.by_id and waited < seconds:
-            await deferLater(self._reactor, 0.1, lambda: None)
-            waited += 0.1
 
     def _clean_stop_changed(self, stopping: Stopping | None, who: str) -> None:
         if stopping is None:

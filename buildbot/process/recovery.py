@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,16 +75,8 @@ def last_touched(path: Path) -> float | None:
     return max(times, default=None)
 
 
-def absence_since(before: actions.MasterRun, touched: float | None) -> tuple[float, float, str]:
-    """From when until when no process of this master ran, and why."""
-    stopped = before.stopped_at
-    since = stopped if stopped is not None else max(touched or 0.0, before.seen_at or before.started_at)
-    return since, time.time(), "stopped and started again" if stopped is not None else "it died and was started again"
-
-
-def boot_id() -> str | None:
-    """A random id of this start of the machine, where the system tells."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
+def absence_since(before: actions.MasterRun, touched: float | None, now: float) -> tuple[float, float, str]:
+    """From when until when no process of this master ran, and why. touched: when somebody last wrote to the store."""
+    if before.stopped_at is not None:
+        return before.stopped_at, now, "stopped and started again"
+    return max(touched or 0.0, before.started_at), now, "it died and was started again"

@@ -14,8 +14,6 @@ class MasterRun(NamedTuple):
     incarnation: str
     started_at: float
     stopped_at: float | None
-    seen_at: float | None = None
-    boot: str | None = None
 
 
 def add(store: Store, *, who: str, what: str, subject: str, why: str, now: float) -> None:
@@ -52,13 +50,10 @@ def about(store: Queries, subject: str, limit: int = 10) -> list[OperatorAction]
     )
 
 
-def master_started(store: Store, incarnation: str, now: float, boot: str | None = None) -> MasterRun | None:
-    """Note that this process runs. Returns the run before it: without `stopped_at`, that one died.
-
-    boot: the random id of the machine's start, if the system gives one.
-    """
+def master_started(store: Store, incarnation: str, now: float) -> MasterRun | None:
+    """Note that this process runs. Returns the run before it: without `stopped_at`, that one died."""
     before = last_run(store)
-    store.insert("INSERT INTO master_runs (incarnation, started_at, boot) VALUES (?, ?, ?)", incarnation, now, boot)
+    store.insert("INSERT INTO master_runs (incarnation, started_at) VALUES (?, ?)", incarnation, now)
     events.add(store, now, EventKind.MASTER_STARTED)
     return before
 
@@ -70,13 +65,8 @@ def master_stopped(store: Store, incarnation: str, now: float) -> None:
     events.add(store, now, EventKind.MASTER_STOPPED)
 
 
-def master_seen(store: Store, incarnation: str, now: float) -> None:
-    """Note that this process still runs."""
-    store.execute("UPDATE master_runs SET seen_at = ? WHERE incarnation = ?", now, incarnation)
-
-
 def last_run(store: Queries) -> MasterRun | None:
     return store.first(
         MasterRun,
-        "SELECT id, incarnation, started_at, stopped_at, seen_at, boot FROM master_runs ORDER BY id DESC LIMIT 1",
+        "SELECT id, incarnation, started_at, stopped_at FROM master_runs ORDER BY id DESC LIMIT 1",
     )

@@ -28,8 +28,6 @@ ALTER TABLE steps ADD COLUMN locks_since REAL;
 ALTER TABLE steps ADD COLUMN code_began_at REAL;
 ALTER TABLE logs ADD COLUMN packed_as TEXT;
 ALTER TABLE build_requests ADD COLUMN cancelled_because TEXT;
-ALTER TABLE master_runs ADD COLUMN seen_at REAL;
-ALTER TABLE master_runs ADD COLUMN boot TEXT;
 CREATE TABLE absences (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     slave_id INTEGER REFERENCES slaves ON DELETE CASCADE,

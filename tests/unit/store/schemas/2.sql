@@ -305,9 +305,7 @@ CREATE TABLE master_runs (              -- the lives of this master's process
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
     incarnation TEXT NOT NULL,          -- random id of the process
     started_at REAL NOT NULL,           -- when it opened the store
-    stopped_at REAL,                    -- NULL: it runs, or it died without saying so
-    seen_at REAL,                       -- the last time that it is known to have run (coarse); NULL: not known
-    boot TEXT                           -- random id of the machine's start; NULL: the system gives none
+    stopped_at REAL                     -- NULL: it runs, or it died without saying so
 ) STRICT;
 
 CREATE TABLE absences (                 -- when the master or a slave was away while builds went on
