@@ -220,11 +220,12 @@ class Build:
             for asked in before:
                 self.properties.setProperty(asked.name, asked.value, asked.source)
             self._stored = self.properties.asDict()
-            taken = await locks_of_build(self.config, self.slave_config, self)
-            self.services.locks.hold(self.lock_user, taken, self.row.started_at)
         else:
             await buildsetup.set_up_properties(self)
             self.store_properties()
+        if self.restored:
+            taken = await locks_of_build(self.config, self.slave_config, self)
+            self.services.locks.hold(self.lock_user, taken, self.row.started_at)
 
     async def _is_wanted(self) -> bool:
         wanted = self.config.do_build_if
@@ -266,19 +267,22 @@ class Build:
 
     async def a_session(self) -> SlaveSession:
         """The session of its slave, as soon as there is one. Raises SlaveLost when there will be none."""
-        while self.session is None:
+        while True:
             if self._lost:
                 raise SlaveLost(self._lost)
+            if self.session is not None:
+                return self.session
             back: Deferred[None] = Deferred()
             self._wanting_slave.append(back)
             await back
-        return self.session
 
     def began(self, command: RemoteCommand) -> None:
         """A command is to be run, or gone on with."""
         assert command.id is not None
         self._commands[command.id] = command
-        if self.session is not None:
+        if self._lost:
+            command.lost(self._lost)
+        elif self.session is not None:
             self._reach(command, self.session)
 
     def ended(self, command: RemoteCommand) -> None:
@@ -306,7 +310,9 @@ class Build:
         return bool(waiting_for) and all(command in session.kept for command in waiting_for)
 
     def slave_is_back(self, session: SlaveSession) -> None:
-        """It is connected again: every command goes on over this session."""
+        """It is connected again: every command goes on over this session. Too late for a build that has lost it."""
+        if self._lost:
+            return
         self.session = session
         self._incarnation = session.incarnation
         self._details = dict(session.details)
@@ -317,12 +323,8 @@ class Build:
             back.callback(None)
         self.moved()
 
-    def lose_slave(self, why: str, *, counts: bool = True) -> None:
-        """The slave is gone: the running command ends, no further step begins, the build ends as RETRY.
-
-        counts: False when the master itself is why; the request is then not one retry nearer to being parked.
-        """
-        self._counts = self._counts and counts
+    def lose_slave(self, why: str) -> None:
+        """The slave is gone: the running command ends, no further step begins, the build ends as RETRY."""
         self._lost = self._lost or why
         self.session = None
         waiting, self._wanting_slave = self._wanting_slave, []

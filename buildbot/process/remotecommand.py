@@ -269,14 +269,16 @@ class RemoteCommand:
                 self._over.errback(refused)
 
     async def interrupt(self, why: str) -> None:
-        """Ask the slave to end the command; give it up when nothing comes of that."""
-        if not self.active or self.interrupted or self.id is None:
+        """Ask the slave to end the command; give it up when nothing comes of that.
+
+        One that is still reading what its journal and its logs know is interrupted when it reaches its slave.
+        """
+        if self._over is None or self._over.called or self.interrupted or self.id is None:
             return
         self.interrupted, self._why = True, why
         assert self._home is not None
         build = self._home.build
         giving_up = build.clock.callLater(ABANDON_SECONDS, self._abandon)
-        assert self._over is not None
 
         def ended(value: Any) -> Any:
             if giving_up.active():

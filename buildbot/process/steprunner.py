@@ -53,9 +53,7 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
             step.leave()
         else:
             step.finish_logs()
-    step.results = result
-    if step.logs:
-        await build.services.in_thread(build.log_files.sync, [log.path for log in step.logs.values()])
+    step.results = result = await _synced(step, result)
     words = [build.secrets.mask(each) for each in _words_of(step)]
     build.store.transact(_settle, step, build.secrets.mask(_text_of(step)), words)
     build.services.locks.end(lock_user(step))
@@ -63,6 +61,20 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
         step.forget_asides()
     build.moved()
     return result, words
+
+
+async def _synced(step: BuildStep, result: int) -> int:
+    """Have the logs of a step on the disk before its end is stored. A disk that does not take them is an EXCEPTION."""
+    build = step.build
+    if not step.logs:
+        return result
+    try:
+        await build.services.in_thread(build.log_files.sync, [log.path for log in step.logs.values()])
+    except OSError as problem:
+        _log.failure("the logs of step {step} of {build} could not be brought to the disk", step=step.name, build=build)
+        step.stop_reason = f"its logs could not be brought to the disk: {problem.strerror}"
+        return EXCEPTION
+    return result
 
 
 def _begin(store: Store, step: BuildStep, number: int) -> StepID:
@@ -90,11 +102,23 @@ def _settle(store: Store, step: BuildStep, text: str, words: list[str]) -> None:
 
 
 async def recall_step(step: BuildStep, record: steps.Record) -> tuple[int, list[str]]:
-    """Make the step what it was at its end, before a restart of the master; its code does not run again."""
-    for name in _FLAGS:
+    """Make the step what it was at its end, before a restart of the master; its code does not run again.
+
+    Its arguments are rendered all the same: a secret among them must be hidden in what later steps print.
+    """
+    for name in step.all_renderables():
         value = getattr(step, name)
-        if needs_rendering(value):
+        if not needs_rendering(value):
+            continue
+        try:
             setattr(step, name, await render(value, step.build))
+        except CancelledError:
+            raise
+        except Exception:
+            if name in _FLAGS:
+                raise
+            step_name = record.step.name
+            _log.warn("{name} of step {step}, which has ended, cannot be rendered again", name=name, step=step_name)
     step.name = step.build.unique_step_name(record.step.name)
     step._row = record.step.id
     result = record.step.result
@@ -214,7 +238,7 @@ def _text_of(step: BuildStep) -> str:
     except Exception:
         _log.failure("the summary of step {step} failed", step=step.name)
         text = str(step.name)
-    if step.results in (CANCELLED, RETRY) and step.stop_reason and step.stop_reason not in text:
+    if step.results in (CANCELLED, RETRY, EXCEPTION) and step.stop_reason and step.stop_reason not in text:
         text = f"{text}: {step.stop_reason}"
     return text
 

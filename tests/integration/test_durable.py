@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from buildbot.model import Result
+from buildbot.store.store import connect
 from tests.integration.a_master import AMaster
 from tests.processes import Processes, wait_until
 
@@ -214,21 +215,61 @@ def test_other_steps_in_the_configuration_end_the_build_as_retry(master: AMaster
     assert master.open_rows() == {}
 
 
+def ask_to_stop(master: AMaster) -> None:
+    """As a master leaves the store that dies after it has written down the wish and before it has told the slave."""
+    with closing(connect(master.basedir / "state.sqlite")) as connection:
+        connection.execute("UPDATE builds SET stop_reason = 'enough', stop_result = 6, stop_step = 0")
+
+
 def test_a_stop_that_was_asked_for_before_the_master_died(master: AMaster) -> None:
     master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
     master.start()
-    slave = master.slave()
+    master.slave()
     master.send("r1", branch="main")
     master.running("wild", 1)
-    slave.kill(signal.SIGSTOP)  # so that it cannot end the command before the master dies
-    master.web.log_in()
-    master.web.press("/builders/wild/builds/1", "/builders/wild/builds/1/stop", comments="enough")
-    wait_until(lambda: master.value("SELECT stop_reason FROM builds"), what="the wish in the store")
     master.kill()
-    slave.kill(signal.SIGCONT)
+    ask_to_stop(master)
     master.start()
     stopped = master.finished("wild", 1)
     assert stopped.result is Result.CANCELLED
     assert "enough" in stopped.text
     assert ran(master, "wild") == ["one", "last"]
+    assert master.open_rows() == {}
+
+
+WATCHED = """
+class Watched(ShellMixin, steps.BuildStep):
+    def __init__(self, **kwargs):
+        kwargs = self.setupShellMixin(kwargs)
+        super().__init__(**kwargs)
+
+    def consume(self):
+        while True:
+            yield
+
+    async def run(self):
+        self.addLogObserver('stdio', LineConsumerLogObserver(self.consume))
+        command = await self.makeRemoteShellCommand(collectStdout=True)
+        await self.runCommand(command)
+        return command.results()
+
+
+c['builders'] = [util.BuilderConfig(name='wild', slavenames=['one'], factory=util.BuildFactory([
+    Watched(name='watched', command=['sh', '-c', 'seq 2000; exec sleep 300'])]))]
+c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['wild'])]
+"""
+
+
+def test_a_stop_reaches_a_step_that_still_reads_its_own_log(master: AMaster) -> None:
+    master.configure(WATCHED, before=STEPS_FIRST)
+    master.start()
+    master.slave()
+    master.send("r1", branch="main")
+    master.running("wild", 1)
+    wait_until(lambda: b"\n2000\n" in master.log_file("wild", 1).read_bytes(), what="its last line")
+    master.kill()
+    ask_to_stop(master)
+    master.start()
+    assert master.finished("wild", 1).result is Result.CANCELLED
+    assert master.value("SELECT json_extract(outcome, '$.reason') FROM commands") == "interrupted"
     assert master.open_rows() == {}

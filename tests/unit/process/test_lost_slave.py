@@ -285,3 +285,28 @@ class TestNewerConnections(LostCase):
         assert lost.result is Result.RETRY
         assert "slave bot was restarted" in lost.row.state_text
         assert (await self.rig.built(request, attempt=2)).result is Result.SUCCESS
+
+
+class TestLateToCome(LostCase):
+    async def test_a_build_that_was_given_up_takes_no_slave_any_more(self) -> None:
+        class Insists(BuildStep):
+            async def run(self) -> int:
+                for _ in range(2):
+                    try:
+                        await self.runCommand(RemoteCommand("shell", {"command": "echo begun; sleep 60"}))
+                    except SlaveLost:
+                        await back
+                return SUCCESS
+
+        back: Deferred[None] = Deferred()
+        self.rig.add_builder("b", BuildFactory([Insists(name="it")]))
+        await self.rig.start_slave()
+        request = self.rig.submit()
+        await self.rig.until_step_runs("it", "begun\n")
+        self.rig.running.draining = True
+        await self.rig.lose()
+        await self.rig.until(lambda: "bot" in self.rig.sessions.here, "the slave is back")
+        back.callback(None)
+        lost = await self.rig.built(request)
+        assert lost.result is Result.RETRY
+        assert len(lost.commands("it")) == 1

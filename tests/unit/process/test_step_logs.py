@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
+from buildbot.model import Result
 from buildbot.process import buildsetup
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
+from buildbot.process.properties import Interpolate
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
+from buildbot.process.steprunner import recall_step
 from buildbot.steps.shell import ShellCommand
+from buildbot.store import steps
 from buildbot.store.logfiles import Limit
 from tests.rig import RigCase
 
@@ -54,6 +59,36 @@ class TestSecrets(RigCase):
         self.rig.secrets = Source()
         built = await self.run_steps(Tells(name="it", command=["printf", VALUE[:9]]))
         self.assertIn(VALUE[:9], built.text("it"))
+
+
+    async def test_a_step_that_ended_before_a_restart_gives_its_secrets_away_no_more_than_before(self) -> None:
+        class Recalls(BuildStep):
+            async def run(self) -> int:
+                ended = ShellCommand(name="login", command=["login", Interpolate("%(secret:door)s")])
+                ended.build = self.build
+                row = steps.records(self.build.store, self.build.id)[0].step._replace(result=Result.SUCCESS)
+                await recall_step(ended, steps.Record(row, [], {}, None, True))
+                self.addCompleteLog("told", f"it was {VALUE}")
+                return SUCCESS
+
+        self.rig.secrets = Source()
+        built = await self.run_steps(Recalls(name="it"))
+        self.assertEqual(built.result, SUCCESS)
+        self.assertEqual(built.text("it", "told"), "it was <door>")
+
+
+class TestDisk(RigCase):
+    async def test_logs_that_the_disk_does_not_take_are_an_exception_and_the_build_comes_to_its_end(self) -> None:
+        def fails(paths: Any) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        self.patch(self.rig.log_files, "sync", fails)
+        built = await self.run_steps(
+            ShellCommand(name="one", command="echo 1"), ShellCommand(name="last", command="echo 2", alwaysRun=True)
+        )
+        self.assertEqual(built.results, {"one": Result.EXCEPTION, "last": Result.EXCEPTION})
+        self.assertIn("could not be brought to the disk: Input/output error", built.step("one").state_text)
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 2)
 
 
 class TestLimits(RigCase):
