@@ -232,7 +232,7 @@ class Parts:
             await source.stop()
         await self.web.stop()
         await self.receivers.stop()
-        self.under_way.draining = True
+        self.under_way.closed = True
         await self.bell.stop()
         self.reattaching.stop()
         self.under_way.leave()

@@ -280,7 +280,7 @@ class Rig:
         return found()
 
     async def stop(self) -> None:
-        self.running.draining = True
+        self.running.closed = True
         await self.bell.stop()
         for name in list(self.slaves):
             await self.stop_slave(name)

@@ -4,6 +4,9 @@ The rule is in `assignment`, a pure function of what waits, who is here and what
 lets the user's own functions choose, takes along what may be merged, claims it all and makes the build in one
 transaction, and starts it after the commit.
 
+While a clean shutdown drains the master, only those requests are built for which a running build waits: it would never
+end without them.
+
 A pass costs the same however many requests wait: it asks for the first of each builder that has a free slave, and
 looks at no more than `MOST_OFFERED` requests where a function of the user's chooses among them.
 """
@@ -86,7 +89,7 @@ class Assigning:
         """Start whatever can be started."""
         turns = LockTurns(self._running.locks, now)
         try:
-            if not self._running.draining:
+            if not self._running.closed:
                 await _Pass(self, turns).run()
         except Stale:
             return now
@@ -102,6 +105,7 @@ class _Pass:
         self._of = assigning
         self._turns = turns
         self._log = assigning._log
+        self._draining = assigning._running.draining
         self._services = assigning._services()
         self._store: Store = self._services.store
         self._config = assigning._config()
@@ -125,7 +129,7 @@ class _Pass:
         }
         if not able:
             return
-        found = queue.heads(self._store, list(able))
+        found = queue.heads(self._store, list(able), only_children=self._draining)
         heads = [self._head(able[id], request) for id, request in found.items()]
         for builder in able.values():
             self._of.refusals.pop(builder.name, None)
@@ -194,13 +198,14 @@ class _Pass:
         return self._given(builder, slave)
 
     def _given(self, builder: BuilderConfig, slave: str | None) -> Given:
-        left = queue.heads(self._store, [self._ids[builder.name]])
+        left = queue.heads(self._store, [self._ids[builder.name]], only_children=self._draining)
         return Given(slave, next((self._head(builder, request) for request in left.values()), None))
 
     def _check_still_so(self, builder: BuilderConfig, slave: str) -> None:
         """Raises Stale when, after the user's functions have thought, nothing may be started so any more."""
         if (
-            self._of._running.draining
+            self._of._running.closed
+            or self._of._running.draining is not self._draining
             or self._of._config() is not self._config
             or pauses.get(self._store, pauses.Kind.BUILDER, builder.name) is not None
             or slave not in self._here()
@@ -217,7 +222,9 @@ class _Pass:
         asks = builder.nextBuild is not None or builder.canStartBuild is not None or needs_rendering(builder.locks)
         offered = [
             BuildRequest(row, builder.name, self._store)
-            for row in requests.pending(self._store, id, MOST_OFFERED if asks else 1)
+            for row in requests.pending(
+                self._store, id, MOST_OFFERED if asks else 1, only_children=self._draining
+            )
         ]
         view = BuilderView(builder, id, offered[0].row if offered else None, self._store)
         for _ in range(MOST_REFUSED):

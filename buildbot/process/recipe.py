@@ -5,7 +5,8 @@ digests are stored when the build begins; if the configuration now gives others,
 one.
 
 A digest is of what a person wrote: names, arguments, and the code of functions and classes outside of Buildbot. It
-does not depend on the process, the order of sets or dictionaries, or on where in the file something stands.
+does not depend on the process, the order of sets or dictionaries, or on where in the file something stands. Of a lock
+it is the name alone: how many may hold it, and how much of it a use takes, change nothing of what a build does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from buildbot.config.builder import BuilderConfig
 from buildbot.process.factory import Recreatable, step_factory_of
+from buildbot.process.locks import LockAccess, MasterLock, SlaveLock
 
 MOST_PARTS = 2000  # what is beyond so many parts of a value is not looked at
 _SETTINGS = ("env", "properties", "defaultProperties", "locks", "slavebuilddir")
@@ -118,6 +120,10 @@ class _Plain:
         if isinstance(value, Recreatable):
             recipe = value.get_step_factory()
             return ["step", self.of(recipe.factory), self.of(recipe.args), self.of(recipe.kwargs)]
+        if isinstance(value, LockAccess):
+            return self._object(value.lock)
+        if isinstance(value, (MasterLock, SlaveLock)):
+            return ["lock", list(value.key_on(""))]
         made_of = dict(getattr(value, "__dict__", {}))
         for kind in type(value).__mro__:
             slots = getattr(kind, "__slots__", ())

@@ -34,7 +34,8 @@ class RunningBuilds:
     def __init__(self) -> None:
         self.by_id: dict[BuildID, Build] = {}
         self.locks = Locks()
-        self.draining = False  # a clean shutdown: nothing new starts
+        self.draining = False  # a clean shutdown: nothing new starts but what running builds wait for
+        self.closed = False  # the process ends: nothing starts any more
         self._tasks: dict[BuildID, Deferred[None]] = {}
 
     def busy(self) -> list[Busy]:
@@ -69,6 +70,7 @@ class RunningBuilds:
 
     def leave(self) -> None:
         """This process ends. What runs goes on on the slaves, and the next process takes it up."""
+        self.closed = True
         self.locks.freeze()
         for build in list(self.by_id.values()):
             build.leave()

@@ -61,7 +61,7 @@ class Snapshot:
 
 
 class Place(NamedTuple):
-    """A request's place in its builder's queue. first: what is built before it."""
+    """A request's place in its builder's queue. first: what is built before it. waited_for: by a running build."""
 
     request: BuildRequestID
     priority: int
@@ -70,6 +70,7 @@ class Place(NamedTuple):
     first: BuildRequestID | None
     first_priority: int
     parked_reason: str | None = None
+    waited_for: bool = False
 
 
 class Why(NamedTuple):
@@ -90,7 +91,7 @@ def why_waiting(place: Place, at: Snapshot) -> Why:
         return Why((f"parked: {place.parked_reason}",), None)
     if builder is None:
         return Why(("the configuration does not name its builder any more",), None)
-    if at.in_the_way.draining:
+    if at.in_the_way.draining and not place.waited_for:
         return Why(("the master is being shut down: nothing new begins",), None)
     if at.pause is not None:
         return Why((f"the builder is {_paused(at.pause)}",), None)

@@ -267,13 +267,15 @@ class WaitingRequest(NamedTuple):
     reason: str
     branch: str | None
     revision: str | None
+    waited_for: int  # 1: a running build waits for it
 
 
 def waiting(store: Queries, builder: BuilderID, limit: int = 50) -> list[WaitingRequest]:
     """The head of a builder's queue, in the order in which it is built."""
     return store.all(
         WaitingRequest,
-        "SELECT r.id, r.submitted_at, r.priority, r.retries, r.parked_reason, s.reason, ss.branch, ss.revision "
+        "SELECT r.id, r.submitted_at, r.priority, r.retries, r.parked_reason, s.reason, ss.branch, ss.revision, "
+        "r.waited_for "
         "FROM build_requests AS r JOIN buildsets AS s ON s.id = r.buildset_id "
         "LEFT JOIN source_stamps AS ss ON ss.id = (SELECT min(source_stamp_id) FROM buildset_source_stamps "
         "WHERE buildset_id = s.id) WHERE r.builder_id = ? AND r.claimed_at IS NULL AND r.complete_at IS NULL "
@@ -288,7 +290,7 @@ def all_waiting(store: Queries, after: int, limit: int) -> list[tuple[str, Waiti
     return store.all(
         lambda builder, *row: (builder, WaitingRequest(*row)),
         "SELECT br.name, r.id, r.submitted_at, r.priority, r.retries, r.parked_reason, s.reason, ss.branch, "
-        "ss.revision FROM build_requests AS r INDEXED BY build_requests_waiting "
+        "ss.revision, r.waited_for FROM build_requests AS r INDEXED BY build_requests_waiting "
         "JOIN builders AS br ON br.id = r.builder_id JOIN buildsets AS s ON s.id = r.buildset_id "
         "LEFT JOIN source_stamps AS ss ON ss.id = (SELECT min(source_stamp_id) FROM buildset_source_stamps "
         "WHERE buildset_id = s.id) WHERE r.claimed_at IS NULL AND r.complete_at IS NULL AND r.id > ? "

@@ -17,12 +17,18 @@ from buildbot.store.store import Queries
 _OPEN = "claimed_at IS NULL AND complete_at IS NULL AND parked_reason IS NULL"
 
 
-def heads(store: Queries, builders: Sequence[BuilderID]) -> dict[BuilderID, BuildRequest]:
-    """The request that each of these builders builds next; builders for which none waits are left out."""
+def heads(
+    store: Queries, builders: Sequence[BuilderID], *, only_children: bool = False
+) -> dict[BuilderID, BuildRequest]:
+    """The request that each of these builders builds next; builders for which none waits are left out.
+
+    only_children: of those for which a running build waits.
+    """
+    wanted = f"{_OPEN} AND {requests.CHILD}" if only_children else _OPEN
     found = store.all(
         requests.row,
         f"SELECT {requests.COLUMNS} FROM json_each(?) AS w JOIN build_requests AS r ON r.id = ("
-        f"SELECT id FROM build_requests WHERE builder_id = w.value AND {_OPEN} "
+        f"SELECT id FROM build_requests WHERE builder_id = w.value AND {wanted} "
         "ORDER BY priority DESC, submitted_at, id LIMIT 1)",
         json.dumps(list(builders)),
     )

@@ -23,6 +23,7 @@ from buildbot.store.store import Queries, Store
 
 MOST_RETRIES = 3
 
+CHILD = "waited_for = 1"  # what ends a build cancels these of its requests, so each that is open has a running parent
 COLUMNS = (
     "r.id, r.buildset_id, r.builder_id, r.priority, r.submitted_at, r.claimed_at, r.complete_at, r.result, "
     "r.waited_for, r.retries, r.parked_reason, r.cancelled_because"
@@ -83,12 +84,18 @@ def get(store: Queries, id: BuildRequestID) -> BuildRequest | None:
     return store.first(row, f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.id = ?", id)
 
 
-def pending(store: Queries, builder: BuilderID, limit: int = 100) -> list[BuildRequest]:
-    """The open, unclaimed requests of a builder that are not parked, in the order in which they are to be built."""
+def pending(
+    store: Queries, builder: BuilderID, limit: int = 100, *, only_children: bool = False
+) -> list[BuildRequest]:
+    """The open, unclaimed requests of a builder that are not parked, in the order in which they are to be built.
+
+    only_children: those for which a running build waits.
+    """
+    children = f"AND {CHILD} " if only_children else ""
     return store.all(
         row,
         f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.builder_id = ? AND r.claimed_at IS NULL "
-        "AND r.complete_at IS NULL AND r.parked_reason IS NULL "
+        f"AND r.complete_at IS NULL AND r.parked_reason IS NULL {children}"
         "ORDER BY r.priority DESC, r.submitted_at, r.id LIMIT ?",
         builder,
         limit,

@@ -137,6 +137,8 @@ CREATE TABLE build_requests (           -- one builder's part of a buildset: the
 CREATE INDEX build_requests_pending ON build_requests (builder_id, priority DESC, submitted_at, id)
     WHERE claimed_at IS NULL AND complete_at IS NULL;
 CREATE INDEX build_requests_waiting ON build_requests (id) WHERE claimed_at IS NULL AND complete_at IS NULL;
+CREATE INDEX build_requests_children ON build_requests (builder_id, priority DESC, submitted_at, id)
+    WHERE waited_for = 1 AND claimed_at IS NULL AND complete_at IS NULL;
 CREATE INDEX build_requests_buildset ON build_requests (buildset_id);
 CREATE INDEX build_requests_builder ON build_requests (builder_id, id);
 

@@ -86,6 +86,26 @@ def test_a_limit_that_grows_counts_from_the_reconfiguration_on(master: AMaster) 
     assert most_at_once(ran.read_text()) >= 3
 
 
+def test_a_limit_that_changes_over_a_restart_ends_no_build(master: AMaster) -> None:
+    ran = master.where / "RAN"
+    usual = LOCKED.format(most=1, ran=str(ran), names=NAMES, alone="a")
+    master.configure(usual)
+    master.start()
+    master.slave()
+    master.send("r1", branch="main")
+    wait_until(lambda: ran.exists() and len(waiting(master)) >= 2)
+    master.kill()
+    changed = LOCKED.format(most=4, ran=str(ran), names=NAMES, alone="a")
+    changed = changed.replace("SlaveLock('place')", "SlaveLock('place', maxCount=3)")
+    master.configure(changed.replace(".access('counting')", ".access('counting', 2)"))
+    master.start()
+    for name in NAMES:
+        build = master.finished(name, 1)
+        assert (build.result, build.attempt) == (Result.SUCCESS, 1)
+    assert most_at_once(ran.read_text()) == 2
+    assert sorted(ran.read_text().split()) == sorted([*["began", "ended"] * 4, *NAMES * 2])
+
+
 def test_a_build_that_goes_on_keeps_its_builders_lock(master: AMaster) -> None:
     ran = master.where / "RAN"
     both = LOCKED.format(most=2, ran=str(ran), names=["a", "b"], alone="a")

@@ -62,7 +62,7 @@ def _state(about: request_pages.AboutRequest) -> str:
 def _why(master: Master, about: request_pages.AboutRequest, now: float) -> Why:
     request = about.request
     ahead = (0, None, 0) if request.parked_reason is not None else queue.ahead(master.store, request)
-    place = Place(request.id, request.priority, request.submitted_at, *ahead, request.parked_reason)
+    place = Place(request.id, request.priority, request.submitted_at, *ahead, request.parked_reason, request.waited_for)
     return why_waiting(place, snapshot(master, about.builder, now))
 
 

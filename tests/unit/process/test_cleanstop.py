@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from buildbot.model import Result
 from buildbot.process.factory import BuildFactory
+from buildbot.schedulers.triggerable import Triggerable
 from buildbot.steps.shell import ShellCommand
+from buildbot.steps.trigger import Trigger
 from buildbot.store import actions, requests
 from tests.rig import RigCase
 
@@ -39,6 +41,25 @@ class TestCleanStop(RigCase):
         self.assertIsNone(request.claimed_at)
         (action,) = actions.about(self.rig.store, "master")
         self.assertEqual((action.who, action.what, action.why), ("ada", "clean shutdown", "new kernel"))
+
+    async def test_what_a_running_build_waits_for_is_still_built(self) -> None:
+        """Two builds that the parent waits for, one after the other on the same slave; and nothing else."""
+        self.rig.add_slaves("kids", max_builds=1)
+        await self.rig.start_slave("kids")
+        inner = BuildFactory([ShellCommand(command="while ! [ -e ../../../go ]; do sleep 0.05; done")])
+        for name in ("one", "two"):
+            self.rig.add_builder(name, inner, ["kids"])
+        self.rig.config.schedulers.append(Triggerable("kids", ["one", "two"]))
+        self.rig.add_builder("parent", BuildFactory([Trigger(["kids"], waitForFinish=True)]))
+        parent = self.rig.submit("parent")
+        await self.rig.until(lambda: {b.builder_name for b in self.rig.running.by_id.values()} & {"one", "two"})
+        self.rig.clean_stop.begin("ada", "new kernel")
+        others = [self.rig.submit(name) for name in ("one", "two", "parent")]
+        (self.rig.base / "go").write_text("")
+        self.assertEqual((await self.rig.built(parent)).result, Result.SUCCESS)
+        await self.rig.until(lambda: self.rig.stopped)
+        found = [requests.get(self.rig.store, request) for request in others]
+        self.assertEqual([request and request.claimed_at for request in found], [None] * 3)
 
     async def test_it_stops_when_its_time_is_up(self) -> None:
         running = self.rig.submit()

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from buildbot.process.locks import MasterLock, SlaveLock
 from buildbot.process.recipe import difference, digest
+from buildbot.steps.shell import ShellCommand
 
 MADE = """
 import sys
@@ -48,6 +50,22 @@ def test_dictionaries_and_sets_have_no_order_lists_have() -> None:
     assert digest({"a", "b"}) == digest({"b", "a"})
     assert digest([1, 2]) != digest([2, 1])
     assert digest([1]) != digest((1,))
+
+
+def test_of_a_lock_the_name_counts_and_not_its_limits() -> None:
+    def locked(*locks: Any) -> str:
+        return digest(ShellCommand(command="make", locks=list(locks)))
+
+    one = MasterLock("db")
+    same = [
+        locked(one.access("counting")),
+        locked(one),
+        locked(MasterLock("db", maxCount=4).access("counting", 3)),
+        locked(MasterLock("db", 2).access("exclusive")),
+    ]
+    assert len(set(same)) == 1
+    assert len({same[0], locked(MasterLock("disk")), locked(SlaveLock("db")), locked(one, SlaveLock("db")), locked()}) == 5
+    assert locked(SlaveLock("db", maxCountForSlave={"big": 4})) == locked(SlaveLock("db", maxCount=3))
 
 
 def test_what_holds_itself_and_what_is_huge_have_an_end() -> None:

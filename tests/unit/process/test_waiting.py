@@ -71,6 +71,10 @@ class TestReasons(SynchronousTestCase):
             (self.why(at(), parked_reason="tried 4 times"), "parked: tried 4 times"),
             (self.why(at(builder=None)), "the configuration does not name its builder any more"),
             (self.why(at(in_the_way=InTheWay(draining=True))), "the master is being shut down: nothing new begins"),
+            (
+                self.why(at(in_the_way=InTheWay(draining=True), pause=BY_ADA), waited_for=True),
+                "the builder is paused by ada (new disk)",
+            ),
             (self.why(at(pause=BY_ADA)), "the builder is paused by ada (new disk)"),
             (
                 self.why(at(pause=BY_ADA._replace(why=""), running=(build(),))),
