@@ -237,6 +237,7 @@ class RemoteCommandRow(NamedTuple):
     ordered_at: float
     finished_at: float | None
     outcome: dict[str, JSON] | None
+    left_at: float | None = None
 
 
 class Log(NamedTuple):

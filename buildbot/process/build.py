@@ -23,8 +23,10 @@ from buildbot import model
 from buildbot.config.builder import BuilderConfig
 from buildbot.model import BuildID, BuildsetID, CommandID, Result
 from buildbot.process import buildsetup
+from buildbot.process.buildfacts import BuildFacts
 from buildbot.process.buildsecrets import BuildSecrets, SecretSource
 from buildbot.process.buildstep import BuildStep
+from buildbot.process.ending import Ending, GivenUp
 from buildbot.process.lockqueue import Locks, LockUser
 from buildbot.process.lockturns import locks_of_build
 from buildbot.process.progress import Progress
@@ -42,7 +44,6 @@ from buildbot.process.slaveport import SlaveLost, SlaveSession
 from buildbot.process.sourcestamp import SourceStampView
 from buildbot.process.steplog import close_left_open
 from buildbot.process.steprunner import recall_step, run_step
-from buildbot.process.userchange import UserChange
 from buildbot.store import Store, builds, commands, properties, steps
 from buildbot.store.logfiles import Limit, LogFiles
 
@@ -76,7 +77,7 @@ class BuildServices:
     in_thread: Callable[..., Deferred[Any]] = maybeDeferred  # runs what takes its time
 
 
-class Build:
+class Build(BuildFacts):
     """A build while it runs. Its names in camelCase are those that steps and renderables may use."""
 
     _log = Logger()
@@ -130,7 +131,9 @@ class Build:
         self._waiting: list[BuildStep] = []
         self._names: dict[str, int] = {}
         self._stored: dict[str, tuple[Any, str]] = {}
+        self.ending = Ending(self.clock, self._stop_has_waited)
         self._lost = ""
+        self._gone = False  # what it had the slave run does not run there any more
         self._counts = True
         self._commands: dict[CommandID, RemoteCommand] = {}
         self._wanting_slave: list[Deferred[None]] = []
@@ -157,6 +160,9 @@ class Build:
             result, text = EXCEPTION, f"exception: {bug}"
         finally:
             self.settle()
+            self.ending.close()
+        for command in list(self._commands.values()):
+            command.abandon("its build has ended")
         self.results = result
         self.store.transact(self._finish, result, text)
         if self.restored:
@@ -167,10 +173,12 @@ class Build:
     async def _run_steps(self) -> tuple[int, str]:
         self.sources = buildsetup.sources_of(self.store, self.id)
         known = steps.records(self.store, self.id) if self.restored else []
-        await self._set_up_properties()
-        if not known and not await self._is_wanted():
+        try:
+            wanted = await self.ending.wait_for(self._set_up(begins=not known), limited=self.stopped)
+        except GivenUp:
+            return self._stopped_end
+        if not wanted:
             return SKIPPED, "skipped: do_build_if says no"
-        self.env = dict(await render(self.config.env, self)) if self.config.env else {}
         self._waiting = list(self.config.factory.new_steps())
         result, halted = SKIPPED, False
         texts: list[str] = []
@@ -197,12 +205,16 @@ class Build:
             result, stops = computeResultAndTermination(step, outcome, result)
             halted = halted or stops
         if self.stopped:
-            return self._stop_result, f"{Result(self._stop_result).name.lower()}: {self.stop_reason}"
+            return self._stopped_end
         if self._lost:
             return RETRY, f"retry: {self._lost}"
         if not self.executedSteps:
             result = SUCCESS  # a factory without steps has nothing that could fail
         return result, buildsetup.text_of(result, texts)
+
+    @property
+    def _stopped_end(self) -> tuple[int, str]:
+        return self._stop_result, f"{Result(self._stop_result).name.lower()}: {self.stop_reason}"
 
     async def _run_for_its_steps(self, step: BuildStep, record: steps.Record) -> tuple[int, list[str]]:
         """Run the code of a step that had ended again over its journal, for the sake of the steps that it made."""
@@ -213,6 +225,14 @@ class Build:
             return await run_step(step, record.step.number, record)
         finally:
             self.properties.properties = after
+
+    async def _set_up(self, *, begins: bool) -> bool:
+        """All before the first step. False: it is not to be built."""
+        await self._set_up_properties()
+        if begins and not await self._is_wanted():
+            return False
+        self.env = dict(await render(self.config.env, self)) if self.config.env else {}
+        return True
 
     async def _set_up_properties(self) -> None:
         before = properties.of(self.store, "build", self.id) if self.restored else []
@@ -233,9 +253,11 @@ class Build:
 
     async def _runs_always(self, step: BuildStep) -> bool:
         try:
-            return bool(await render(step.alwaysRun, self))
+            return bool(await self.ending.wait_for(render(step.alwaysRun, self), limited=self.stopped))
         except CancelledError:
             raise
+        except GivenUp:
+            return False
         except Exception:
             return True  # its own attempt to render it shows what is wrong
 
@@ -243,7 +265,7 @@ class Build:
         for step in self.executedSteps:
             step.forget_asides()
         self.store_properties()
-        steps.end_open(store, self.id, Result(result), "ended with its build", self.now())
+        steps.end_open(store, self.id, Result(result), "ended with its build", self.now(), gone=self._gone)
         builds.finish(store, self.id, Result(result), self.secrets.mask(text), self.now(), counts=self._counts)
 
     def moved(self) -> None:
@@ -293,7 +315,7 @@ class Build:
         def failed(why: Any) -> None:
             if not why.check(CancelledError):
                 self._log.failure("{command} of {build} failed", why, command=command, build=self)
-                command.lost(f"the master failed: {why.getErrorMessage()}")
+                command.abandon(f"the master failed: {why.getErrorMessage()}")
 
         ensureDeferred(command.reach(session)).addErrback(failed)  # type: ignore[unused-awaitable]  # ends there
 
@@ -323,13 +345,16 @@ class Build:
             back.callback(None)
         self.moved()
 
-    def lose_slave(self, why: str) -> None:
-        """The slave is gone: the running command ends, no further step begins, the build ends as RETRY."""
-        self._lost = self._lost or why
+    def lose_slave(self, why: str, *, gone: bool = False) -> None:
+        """The slave is lost: the running command ends, no further step begins, the build ends as RETRY.
+
+        gone: what it ran for this build does not run there any more.
+        """
+        self._lost, self._gone = self._lost or why, gone
         self.session = None
         waiting, self._wanting_slave = self._wanting_slave, []
         for command in list(self._commands.values()):
-            command.lost(why)
+            command.lost(why, gone=gone)
         for back in waiting:
             back.callback(None)
         self._end_wait_for_locks(SlaveLost(why))
@@ -356,10 +381,16 @@ class Build:
             self.stopped, self.stop_reason, self._stop_result = True, reason, results
             self.stop_step = len(self.executedSteps)
             self.store.transact(builds.ask_to_stop, self.id, reason, Result(results), self.stop_step)
-        if self.currentStep is not None:
-            await self._interrupt(self.currentStep, reason)
+        self.ending.limit()
+        told = None if self.currentStep is None else ensureDeferred(self._interrupt(self.currentStep, reason))
         if self.session is None and not self._commands:
             self.lose_slave("it was stopped while its slave was away")
+        if told is not None:
+            await told
+
+    def _stop_has_waited(self) -> None:
+        if self.session is None:
+            self.lose_slave("it was stopped, and its slave did not come back in time")
 
     async def _interrupt(self, step: BuildStep, reason: str) -> None:
         if any(not claim.held for claim in self.services.locks.claims_of(self.id)):
@@ -380,6 +411,7 @@ class Build:
     def leave(self) -> None:
         """This process ends. Nothing more is written; the next process goes on where the journal ends."""
         self.left = True
+        self.ending.close()
         if self.currentStep is not None:
             self.currentStep.leave()
 
@@ -398,72 +430,7 @@ class Build:
             self.store.transact(properties.put, "build", self.id, changed)
             self._stored = now
 
-    def getProperty(self, name: str, default: Any = None) -> Any:
-        return self.properties.getProperty(name, default)
-
-    def hasProperty(self, name: str) -> bool:
-        return self.properties.hasProperty(name)
-
-    def setProperty(self, name: str, value: Any, source: str = "Build", runtime: bool = True) -> None:
-        self.properties.setProperty(name, value, source, runtime=runtime)
-
-    def getProperties(self) -> Properties:
-        return self.properties
-
-    def getBuild(self) -> Build:
-        return self
-
-    def render(self, value: Any) -> Deferred[Any]:
-        return self.properties.render(value)
-
-    # -- what user code asks
-
-    @property
-    def builder(self) -> BuilderConfig:
-        return self.config
-
-    @property
-    def reason(self) -> str:
-        return self.row.reason
-
-    @property
-    def workername(self) -> str:
-        return self.slavename
-
-    @property
-    def buildid(self) -> int:
-        return int(self.id)
-
-    def getUrl(self) -> str:
-        """The address of its page."""
-        return self.services.url_of(self.builder_name, self.number)
-
-    def getSlaveName(self) -> str:
-        return self.slavename
-
-    getWorkerName = getSlaveName
-
-    def getSlaveInfo(self) -> Mapping[str, Any]:
-        return {**self._details, "name": self.slavename}
-
-    def getSourceStamp(self, codebase: str = "") -> SourceStampView | None:
-        """The stamp of a codebase; the only one there is answers to '' too."""
-        for stamp in self.sources:
-            if stamp.codebase == codebase:
-                return stamp
-        return self.sources[0] if len(self.sources) == 1 and codebase == "" else None
-
-    def getAllSourceStamps(self) -> list[SourceStampView]:
-        return list(self.sources)
-
-    def allChanges(self) -> list[UserChange]:
-        return [change for stamp in self.sources for change in stamp.changes]
-
-    def allFiles(self) -> list[str]:
-        return [path for change in self.allChanges() for path in change.files]
-
-    def blamelist(self) -> list[str]:
-        return sorted({change.who for change in self.allChanges()})
+    # -- more steps
 
     def addStepsAfterCurrentStep(self, recipes: Sequence[Any]) -> None:
         """Run these steps next (step objects or recipes of a factory)."""

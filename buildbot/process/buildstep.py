@@ -415,6 +415,10 @@ class BuildStep(Recreatable):
         for path in self._asides:
             self.build.log_files.remove(path)
 
+    def waits_for_builds(self) -> bool:
+        """Whether the step waits for builds that are stopped along with it: it may, however long they take to end."""
+        return False
+
     def slave_is_lost(self, why: str) -> None:
         """The slave is gone for good. A step that waits for something else than its commands ends that."""
 

@@ -89,14 +89,19 @@ class Reattaching:
             self._log.info("{build} goes on: slave {slave} is back", build=build, slave=session.name)
             build.slave_is_back(session)
         else:
-            build.lose_slave(f"slave {session.name} was restarted")
+            build.lose_slave(f"slave {session.name} was restarted", gone=True)
 
-    def give_up(self, slave: str, why: str) -> int:
-        """Wait no longer for this slave. Returns how many builds that ends."""
+    def give_up(self, slave: str, why: str, *, counts: bool = True) -> int:
+        """Wait no longer for this slave. Returns how many builds that ends.
+
+        counts: their requests are one retry nearer to being parked.
+        """
         self._cancel(slave)
         self.away.pop(slave, None)
         waiting = [build for build in self._running.on_slave(slave) if build.session is None]
         for build in waiting:
+            if not counts:
+                build.is_not_to_blame()
             build.lose_slave(why)
         return len(waiting)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -253,7 +254,7 @@ class RemoteCommand:
             if not going:
                 restarted = session.incarnation != self._ordered_to
                 why = "its slave was restarted" if restarted else "the slave does not know it any more"
-                self.lost(f"{self.remote_command} was lost: {why}")
+                self.lost(f"{self.remote_command} was lost: {why}", gone=True)
                 return
             if not self._taken:
                 self._taken = True
@@ -278,7 +279,9 @@ class RemoteCommand:
         self.interrupted, self._why = True, why
         assert self._home is not None
         build = self._home.build
-        giving_up = build.clock.callLater(ABANDON_SECONDS, self._abandon)
+        giving_up = build.clock.callLater(
+            ABANDON_SECONDS, self.abandon, f"the slave did not end the command within {ABANDON_SECONDS:.0f} s"
+        )
 
         def ended(value: Any) -> Any:
             if giving_up.active():
@@ -290,12 +293,13 @@ class RemoteCommand:
             with suppress(SlaveLost, CommandRefused):  # told again when the slave is back, or it is given up
                 await build.session.interrupt(self.id, why)
 
-    def _abandon(self) -> None:
+    def abandon(self, why: str) -> None:
+        """Wait no longer for it; its slave drops it, now or when it is back."""
         assert self._home is not None and self.id is not None
         session = self._home.build.session
+        self.lost(why)
         if session is not None:
             session.disown(self.id)
-        self.lost(f"the slave did not end the command within {ABANDON_SECONDS:.0f} s")
 
     def leave(self) -> None:
         """This process ends; the next one goes on with the command."""
@@ -376,13 +380,13 @@ class RemoteCommand:
 
     # -- its end without the slave
 
-    def lost(self, why: str) -> None:
-        """The slave is gone for good, and with it the command."""
+    def lost(self, why: str, *, gone: bool = False) -> None:
+        """Nobody waits for the command any more. gone: it does not run on the slave any more either."""
         assert self._home is not None and self.id is not None and self._over is not None
         if self._over.called:
             return
         build = self._home.build
-        build.store.transact(commands.lose, self.id, build.now())
+        build.store.transact(partial(commands.lose, gone=gone), self.id, build.now())
         self.lost_why = why
         self._over.errback(SlaveLost(why))
 

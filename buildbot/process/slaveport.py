@@ -81,4 +81,5 @@ class SlaveSession(Protocol):
         """Have the slave end its process. Raises CommandRefused, SlaveLost."""
 
     def disown(self, command: CommandID) -> None:
-        """Forget a command, and have the slave kill it if it still runs there."""
+        """Forget a command, and have the slave kill it if it still runs there. What was left there is let go once it
+        says that it has."""

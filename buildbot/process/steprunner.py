@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from buildbot.model import Result, StepID
 from buildbot.process.buildstep import BuildStep, BuildStepFailed
+from buildbot.process.ending import GivenUp
 from buildbot.process.lockqueue import LockDeadlock, LockRefused
 from buildbot.process.properties import render
 from buildbot.process.rendering import needs_rendering
@@ -35,10 +36,11 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
     step.replays = record is not None
     step.ended_before = record is not None and record.step.result is not None
     step.began_with = build.properties.asDict()
+    stopped_before = record is not None and build.stopped and build.stop_step == number  # and then the process ended
     wrong_name: Exception | None = None
     if needs_rendering(step.name):
         try:
-            step.name = await render(step.name, build)
+            step.name = await build.ending.wait_for(render(step.name, build), limited=stopped_before)
         except CancelledError:
             raise
         except Exception as bug:
@@ -47,7 +49,17 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
     step._row = build.store.transact(_begin, step, number)
     build.moved()
     try:
-        result = await _result_of(step, record) if wrong_name is None else _exception(step, wrong_name)
+        if isinstance(wrong_name, GivenUp):
+            raise wrong_name
+        if wrong_name is None:
+            code = _result_of(step, record)
+            result = await build.ending.wait_for(code, limited=stopped_before, excused=step.waits_for_builds)
+        else:
+            result = _exception(step, wrong_name)
+    except GivenUp as given_up:
+        _log.warn("{step} of {build} was stopped: {why}", step=step.name, build=build, why=given_up)
+        step.stop_reason = step.stop_reason or build.stop_reason
+        result = CANCELLED
     finally:
         if build.left:
             step.leave()
@@ -234,7 +246,8 @@ def _text_of(step: BuildStep) -> str:
     if step.results == SKIPPED and step._running is None:
         return f"{step.name} skipped"
     try:
-        text = str(step.getResultSummary().get("step", ""))
+        begun = step._running is not None or step.results != CANCELLED  # else its arguments may be as they were given
+        text = str(step.getResultSummary().get("step", "")) if begun else f"{step.name} cancelled"
     except Exception:
         _log.failure("the summary of step {step} failed", step=step.name)
         text = str(step.name)

@@ -58,7 +58,9 @@ class SlaveSession:
         wanted: Callable[[SlaveID], Collection[CommandID]],
         heard: Callable[[SlaveSession], None],
         gone: Callable[[SlaveSession, str], None],
+        dropped: Callable[[CommandID], object],
     ) -> None:
+        """dropped: the slave has killed a command that was disowned, or did not have it."""
         self.name = name
         self.slavename = self.workername = name
         self.id = id
@@ -72,6 +74,7 @@ class SlaveSession:
         self._wanted = wanted
         self._heard = heard
         self._gone = gone
+        self._dropped = dropped
         self._sinks: dict[CommandID, CommandSink] = {}
         self._last_heard = clock.seconds()
         self._pinging: IDelayedCall | None = None
@@ -200,6 +203,8 @@ class SlaveSession:
                 await self._call("disown", str(command))
             except (SlaveLost, CommandRefused) as problem:
                 self._log.info("{slave} was not told to drop a command: {why}", slave=self.name, why=problem)
+            else:
+                self._dropped(command)
 
         ensureDeferred(tell())  # type: ignore[unused-awaitable]  # every error is handled in it
 

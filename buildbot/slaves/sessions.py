@@ -16,7 +16,7 @@ from buildbot.process.slaveport import CommandRefused, SlaveLost
 from buildbot.slaves.guard import GuardedBroker
 from buildbot.slaves.pbport import PBPorts, Registration
 from buildbot.slaves.session import NotOurDialect, SlaveSession
-from buildbot.store import Store, slaves
+from buildbot.store import Store, commands, slaves
 
 
 class SlaveSessions:
@@ -85,6 +85,7 @@ class SlaveSessions:
             wanted=self._wanted,
             heard=self._is_heard,
             gone=self._is_gone,
+            dropped=lambda command: self._store.transact(commands.let_go, command),
         )
         self._newest[name] = session
 
@@ -114,17 +115,24 @@ class SlaveSessions:
         if older is not None:
             older.lose("a newer connection of the same slave has taken its place")
         self.here[session.name] = session
+        unwanted = set(session.kept) - set(self._wanted(session.id))  # given up since it was told what to keep
+        self._store.transact(self._is_connected, session, unwanted)
+        self._log.info("slave {name} is connected", name=session.name)
+        for command in unwanted:
+            session.disown(command)
+        self._came(session)
+
+    def _is_connected(self, store: Store, session: SlaveSession, unwanted: Collection[CommandID]) -> None:
         details = {key: value for key, value in session.details.items() if key != "environ"}
-        self._store.transact(
-            slaves.connected,
+        slaves.connected(
+            store,
             session.id,
             self._now(),
             incarnation=session.incarnation,
             version=str(session.details.get("version") or "") or None,
             details=_as_json(details),
         )
-        self._log.info("slave {name} is connected", name=session.name)
-        self._came(session)
+        commands.let_go_of(store, session.id, list(unwanted))  # it has just dropped all else
 
     def _is_heard(self, session: SlaveSession) -> None:
         self._store.transact(slaves.heard, session.id, self._now())

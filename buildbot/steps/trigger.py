@@ -313,6 +313,9 @@ class Trigger(BuildStep):
         await super().interrupt(reason)
         self._heard()
 
+    def waits_for_builds(self) -> bool:
+        return bool(self._children)
+
     def slave_is_lost(self, why: str) -> None:
         """The build ends as RETRY, and with it what it waits for: its next attempt triggers anew."""
         self._lost = why

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from buildbot.model import JSON, BuildID, CommandID, CommandState, RemoteCommandRow, SlaveID, StepID
 from buildbot.store.store import Queries, Store
 
-COLUMNS = "id, step_id, ordinal, name, args, state, incarnation, ordered_at, finished_at, outcome"
+COLUMNS = "id, step_id, ordinal, name, args, state, incarnation, ordered_at, finished_at, outcome, left_at"
 
 
 def row(
@@ -23,6 +23,7 @@ def row(
     ordered_at: float,
     finished_at: float | None,
     outcome: str | None,
+    left_at: float | None,
 ) -> RemoteCommandRow:
     return RemoteCommandRow(
         CommandID(id),
@@ -35,6 +36,7 @@ def row(
         ordered_at,
         finished_at,
         None if outcome is None else json.loads(outcome),
+        left_at,
     )
 
 
@@ -111,14 +113,63 @@ def finish(store: Store, id: CommandID, outcome: dict[str, Any], now: float) -> 
     )
 
 
-def lose(store: Store, id: CommandID, now: float) -> bool:
-    """The slave that ran it is gone."""
+def lose(store: Store, id: CommandID, now: float, *, gone: bool = False) -> bool:
+    """Nobody waits for it any more. gone: it does not run on its slave any more either."""
     return bool(
         store.execute(
-            "UPDATE commands SET state = 'lost', finished_at = ? WHERE id = ? AND state IN ('ordered', 'running')",
+            "UPDATE commands SET state = 'lost', finished_at = ?, left_at = ? "
+            "WHERE id = ? AND state IN ('ordered', 'running')",
             now,
+            None if gone else now,
             id,
         )
+    )
+
+
+def let_go(store: Store, id: CommandID) -> bool:
+    """The slave has dropped it."""
+    return bool(store.execute("UPDATE commands SET left_at = NULL WHERE id = ? AND left_at IS NOT NULL", id))
+
+
+def let_go_of(store: Store, slave: SlaveID, but: Sequence[CommandID] = ()) -> int:
+    """Of all that was left on this slave nothing runs there any more, but for these. How many there were."""
+    return store.execute(
+        "UPDATE commands SET left_at = NULL WHERE left_at IS NOT NULL AND id NOT IN (SELECT value FROM json_each(?)) "
+        "AND step_id IN (SELECT s.id FROM builds AS b JOIN steps AS s ON s.build_id = b.id WHERE b.slave_id = ?)",
+        json.dumps(list(but)),
+        slave,
+    )
+
+
+class AtSlave(NamedTuple):
+    """A command that a slave may run. left_at: when it was given up; None: its build waits for it."""
+
+    slave: str
+    name: str
+    args: dict[str, Any]
+    ordered_at: float
+    left_at: float | None
+    builder: str
+    number: int
+    step: str
+
+
+def at_slaves(store: Queries, slaves: Sequence[SlaveID], limit: int) -> list[AtSlave]:
+    """What may run on these slaves, oldest first."""
+
+    def make(slave: str, name: str, args: str, *rest: Any) -> AtSlave:
+        return AtSlave(slave, name, json.loads(args), *rest)
+
+    return store.all(
+        make,
+        "SELECT sl.name, c.name, c.args, c.ordered_at, c.left_at, br.name, b.number, s.name FROM ("
+        "SELECT * FROM commands WHERE state IN ('ordered', 'running') UNION ALL "
+        "SELECT * FROM commands WHERE left_at IS NOT NULL) AS c "
+        "JOIN steps AS s ON s.id = c.step_id JOIN builds AS b ON b.id = s.build_id "
+        "JOIN builders AS br ON br.id = b.builder_id JOIN slaves AS sl ON sl.id = b.slave_id "
+        "WHERE sl.id IN (SELECT value FROM json_each(?)) ORDER BY c.id LIMIT ?",
+        json.dumps(list(slaves)),
+        limit,
     )
 
 

@@ -217,9 +217,11 @@ CREATE TABLE commands (                 -- the journal: what each step asked of 
     ordered_at REAL NOT NULL,           -- before the slave was asked
     finished_at REAL,                   -- when its end was stored, or its slave was lost
     outcome TEXT CHECK (outcome IS NULL OR json_valid(outcome)),  -- what the slave answered; NULL: nothing
+    left_at REAL,                       -- when it was lost while it may still run on its slave; NULL: it does not
     UNIQUE (step_id, ordinal)
 ) STRICT;
 CREATE INDEX commands_open ON commands (id) WHERE state IN ('ordered', 'running');
+CREATE INDEX commands_left ON commands (id) WHERE left_at IS NOT NULL;
 
 CREATE TABLE logs (                     -- their bytes are in files
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again

@@ -160,8 +160,13 @@ def of_build(store: Queries, build: BuildID) -> list[Step]:
     return store.all(row, f"SELECT {COLUMNS} FROM steps AS s WHERE s.build_id = ? ORDER BY s.number", build)
 
 
-def end_open(store: Store, build: BuildID, result: Result, text: str, now: float) -> None:
-    """Close whatever a build left open at its end: its steps and their commands. Who writes a log closes it."""
+def end_open(
+    store: Store, build: BuildID, result: Result, text: str, now: float, *, gone: bool = False
+) -> None:
+    """Close whatever a build left open at its end: its steps and their commands. Who writes a log closes it.
+
+    gone: the commands do not run on the slave any more.
+    """
     store.execute(
         "UPDATE steps SET complete_at = ?, result = ?, state_text = ? WHERE build_id = ? AND complete_at IS NULL",
         now,
@@ -170,9 +175,10 @@ def end_open(store: Store, build: BuildID, result: Result, text: str, now: float
         build,
     )
     store.execute(
-        "UPDATE commands SET state = 'lost', finished_at = ? WHERE state IN ('ordered', 'running') "
+        "UPDATE commands SET state = 'lost', finished_at = ?, left_at = ? WHERE state IN ('ordered', 'running') "
         "AND step_id IN (SELECT id FROM steps WHERE build_id = ?)",
         now,
+        None if gone else now,
         build,
     )
 

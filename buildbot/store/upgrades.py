@@ -52,6 +52,8 @@ CREATE INDEX source_stamps_revision ON source_stamps (revision) WHERE revision I
 CREATE INDEX build_requests_waiting ON build_requests (id) WHERE claimed_at IS NULL AND complete_at IS NULL;
 CREATE INDEX build_requests_children ON build_requests (builder_id, priority DESC, submitted_at, id)
     WHERE waited_for = 1 AND claimed_at IS NULL AND complete_at IS NULL;
+ALTER TABLE commands ADD COLUMN left_at REAL;
+CREATE INDEX commands_left ON commands (id) WHERE left_at IS NOT NULL;
 CREATE INDEX operator_actions_subject ON operator_actions (subject, id);
 CREATE INDEX logs_removed ON logs (removed_at, id) WHERE removed_at IS NOT NULL;
 CREATE INDEX logs_unpacked ON logs (finished_at) WHERE packed_as IS NULL AND removed_at IS NULL;

@@ -122,7 +122,8 @@ def _waiting(master: Master, builder: Builder, now: float) -> tuple[Waiting, ...
     def place(request: pages.WaitingRequest) -> Place:
         before, first = ahead.get(request.id, 0), queue[0] if queue else request
         mine = request.priority, request.submitted_at
-        return Place(request.id, *mine, before, first.id, first.priority, request.parked_reason, bool(request.waited_for))
+        at_all = request.parked_reason, bool(request.waited_for)
+        return Place(request.id, *mine, before, first.id, first.priority, *at_all)
 
     return tuple(
         Waiting(request=request, href=urls.request(request.id), why=why_waiting(place(request), at))

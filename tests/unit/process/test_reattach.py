@@ -38,7 +38,7 @@ class Waiting:
     def slave_is_back(self, session: Any) -> None:
         self.session = session
 
-    def lose_slave(self, why: str) -> None:
+    def lose_slave(self, why: str, *, gone: bool = False) -> None:
         self.lost.append(why)
 
 

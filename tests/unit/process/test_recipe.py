@@ -64,7 +64,8 @@ def test_of_a_lock_the_name_counts_and_not_its_limits() -> None:
         locked(MasterLock("db", 2).access("exclusive")),
     ]
     assert len(set(same)) == 1
-    assert len({same[0], locked(MasterLock("disk")), locked(SlaveLock("db")), locked(one, SlaveLock("db")), locked()}) == 5
+    others = [locked(MasterLock("disk")), locked(SlaveLock("db")), locked(one, SlaveLock("db")), locked()]
+    assert len({same[0], *others}) == 5
     assert locked(SlaveLock("db", maxCountForSlave={"big": 4})) == locked(SlaveLock("db", maxCount=3))
 
 

@@ -387,6 +387,7 @@ class TestTimeLimits(SynchronousTestCase):
             wanted=lambda slave: [],
             heard=lambda session: None,
             gone=lambda session, why: self.gone.append(why),
+            dropped=lambda command: None,
         )
         self.successResultOf(ensureDeferred(self.session.introduce()))
 

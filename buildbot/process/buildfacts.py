@@ -1,0 +1,98 @@
+"""What user code (steps, renderables, functions of the configuration) may ask of a build, under Buildbot's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from buildbot import model
+from buildbot.config.builder import BuilderConfig
+from buildbot.model import BuildID
+from buildbot.process.properties import Properties
+from buildbot.process.sourcestamp import SourceStampView
+from buildbot.process.userchange import UserChange
+
+if TYPE_CHECKING:
+    from buildbot.process.build import BuildServices
+
+
+class BuildFacts:
+    """The part of a Build that only answers."""
+
+    id: BuildID
+    number: int
+    row: model.Build
+    config: BuilderConfig
+    builder_name: str
+    slavename: str
+    properties: Properties
+    services: BuildServices
+    sources: Sequence[SourceStampView]
+    _details: Mapping[str, Any]  # what the slave has told of itself
+
+    def getProperty(self, name: str, default: Any = None) -> Any:
+        return self.properties.getProperty(name, default)
+
+    def hasProperty(self, name: str) -> bool:
+        return self.properties.hasProperty(name)
+
+    def setProperty(self, name: str, value: Any, source: str = "Build", runtime: bool = True) -> None:
+        self.properties.setProperty(name, value, source, runtime=runtime)
+
+    def getProperties(self) -> Properties:
+        return self.properties
+
+    def getBuild(self) -> BuildFacts:
+        return self
+
+    def render(self, value: Any) -> Deferred[Any]:
+        return self.properties.render(value)
+
+    @property
+    def builder(self) -> BuilderConfig:
+        return self.config
+
+    @property
+    def reason(self) -> str:
+        return self.row.reason
+
+    @property
+    def workername(self) -> str:
+        return self.slavename
+
+    @property
+    def buildid(self) -> int:
+        return int(self.id)
+
+    def getUrl(self) -> str:
+        """The address of its page."""
+        return self.services.url_of(self.builder_name, self.number)
+
+    def getSlaveName(self) -> str:
+        return self.slavename
+
+    getWorkerName = getSlaveName
+
+    def getSlaveInfo(self) -> Mapping[str, Any]:
+        return {**self._details, "name": self.slavename}
+
+    def getSourceStamp(self, codebase: str = "") -> SourceStampView | None:
+        """The stamp of a codebase; the only one there is answers to '' too."""
+        for stamp in self.sources:
+            if stamp.codebase == codebase:
+                return stamp
+        return self.sources[0] if len(self.sources) == 1 and codebase == "" else None
+
+    def getAllSourceStamps(self) -> list[SourceStampView]:
+        return list(self.sources)
+
+    def allChanges(self) -> list[UserChange]:
+        return [change for stamp in self.sources for change in stamp.changes]
+
+    def allFiles(self) -> list[str]:
+        return [path for change in self.allChanges() for path in change.files]
+
+    def blamelist(self) -> list[str]:
+        return sorted({change.who for change in self.allChanges()})
