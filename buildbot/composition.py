@@ -113,10 +113,18 @@ class Parts:
         self.clean_stop = CleanStop(
             store, self.under_way, time.time, self._life.stop_reactor, self._life.clean_stop_changed
         )
-        self.control = Control(store, self.under_way, self.progress, time.time, reactor, self.clean_stop)
+        self.reattaching = Reattaching(running=self.under_way, store=store, clock=reactor, now=time.time)
+        self.control = Control(
+            store,
+            self.under_way,
+            self.progress,
+            time.time,
+            reactor,
+            self.clean_stop,
+            self.reattaching.give_up_by_order,
+        )
         self.family = Family(store, self.under_way, self.control.interrupt, time.time)
         self.ports = PBPorts(reactor, reactor)
-        self.reattaching = Reattaching(running=self.under_way, store=store, clock=reactor, now=time.time)
         self.sessions = SlaveSessions(
             store=store,
             ports=self.ports,
@@ -174,6 +182,7 @@ class Parts:
             time.time,
             in_the_way=self.assigning.in_the_way,
             locks=self.under_way.locks,
+            away=self.reattaching.away,
         )
         self._git_slots = DeferredSemaphore(GIT_PROCESSES)
         store.event_listeners.append(self._ring)

@@ -120,7 +120,8 @@ class Rig:
         self.clean_stop = CleanStop(
             self.store, self.running, self.now, lambda: self.stopped.append("stop"), lambda *_: self.bell.ring()
         )
-        self.control = Control(self.store, self.running, self.progress, self.now, clock, self.clean_stop)
+        give_up = self.reattaching.give_up_by_order
+        self.control = Control(self.store, self.running, self.progress, self.now, clock, self.clean_stop, give_up)
         self.family = Family(self.store, self.running, self.control.interrupt, self.now)
         self.retiring = Retiring(self.store, self.running, lambda: self.sessions.here)
         self.slaves: dict[str, BuildSlave] = {}

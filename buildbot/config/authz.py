@@ -30,6 +30,7 @@ ACTIONS = frozenset(
         "cleanShutdown",
         "showUsersPage",
         "pauseSlave",
+        "giveUpSlave",
         "pauseBuilder",
         "pauseScheduler",
         "runScheduler",

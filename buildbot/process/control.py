@@ -23,10 +23,12 @@ from buildbot.store import (
     builders,
     builds,
     buildsets,
+    commands,
     events,
     pauses,
     properties,
     requests,
+    slaves,
     sourcestamps,
 )
 
@@ -47,7 +49,8 @@ class Cancelled(NamedTuple):
 class Control:
     """Stop, rebuild, cancel, pause. `progress` tells of running builds; `clock` lets others in between two slices.
 
-    `clean_stop` begins, tells of and calls off a clean shutdown.
+    `clean_stop` begins, tells of and calls off a clean shutdown; `give_up(slave, why)` ends the builds that wait for a
+    slave, and says how many.
     """
 
     _log = Logger()
@@ -60,11 +63,13 @@ class Control:
         now: Callable[[], float],
         clock: IReactorTime,
         clean_stop: CleanStop,
+        give_up: Callable[[str, str], int],
     ) -> None:
         self._store = store
         self._running = running
         self._now = now
         self._clock = clock
+        self._give_up = give_up
         self.progress = progress
         self.clean_stop = clean_stop
 
@@ -210,6 +215,24 @@ class Control:
             return False
         actions.add(store, who=who, what="unpause", subject=f"{kind} {name}", why=why, now=self._now())
         return True
+
+    def give_up_slave(self, name: str, who: str, why: str) -> int:
+        """End the builds that wait for a slave that is away; they are tried again. How many there were."""
+        if not any(build.session is None for build in self._running.on_slave(name)):
+            return 0
+        self._act(who, "give up slave", f"slave {name}", why)
+        return self._give_up(name, f"slave {name} was given up by {who}" + (f": {why}" if why else ""))
+
+    def free_slave(self, name: str, who: str, why: str) -> int:
+        """Take it that nothing of what was given up runs on this slave any more. How many commands that were."""
+        return self._store.transact_durable(self._free, name, who, why)
+
+    def _free(self, store: Store, name: str, who: str, why: str) -> int:
+        slave = slaves.by_name(store, name)
+        count = 0 if slave is None else commands.let_go_of(store, slave.id)
+        if count:
+            actions.add(store, who=who, what="free slave", subject=f"slave {name}", why=why, now=self._now())
+        return count
 
     def retire(self, name: str) -> bool:
         """Somebody at this slave's machine wants it to be shut down."""

@@ -105,6 +105,10 @@ class Reattaching:
             build.lose_slave(why)
         return len(waiting)
 
+    def give_up_by_order(self, slave: str, why: str) -> int:
+        """A person wants it to be given up: that is not the requests' fault."""
+        return self.give_up(slave, why, counts=False)
+
     def stop(self) -> None:
         for slave in list(self._timers):
             self._cancel(slave)

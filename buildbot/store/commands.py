@@ -141,6 +141,18 @@ def let_go_of(store: Store, slave: SlaveID, but: Sequence[CommandID] = ()) -> in
     )
 
 
+def left_on(store: Queries) -> dict[SlaveID, int]:
+    """How many commands that nobody waits for may still run on each slave; slaves without any are left out."""
+    return dict(
+        store.all(
+            lambda slave, count: (SlaveID(slave), int(count)),
+            "SELECT b.slave_id, count(*) FROM commands AS c JOIN steps AS s ON s.id = c.step_id "
+            "JOIN builds AS b ON b.id = s.build_id WHERE c.left_at IS NOT NULL AND b.slave_id IS NOT NULL "
+            "GROUP BY b.slave_id",
+        )
+    )
+
+
 class AtSlave(NamedTuple):
     """A command that a slave may run. left_at: when it was given up; None: its build waits for it."""
 

@@ -21,13 +21,14 @@ from buildbot.config.builder import BuilderConfig
 from buildbot.config.web import Web
 from buildbot.model import BuildID, BuildRequestID, BuildsetID, Result
 from buildbot.process.factory import BuildFactory
+from buildbot.process.reattach import Away
 from buildbot.schedulers.base import drive
 from buildbot.schedulers.basic import SingleBranchScheduler
 from buildbot.schedulers.dependent import Dependent
 from buildbot.schedulers.timed import Nightly
 from buildbot.schedulers.triggerable import Triggerable
 from buildbot.status.web.site import WebSite
-from buildbot.store import actions, builds, pauses, requests, schedulers, steps
+from buildbot.store import actions, builds, commands, pauses, requests, schedulers, slaves, steps
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.pauses import Kind
 from buildbot.store.store import Store
@@ -76,6 +77,29 @@ def stop_things(store: Store, now: float) -> None:
         actions.add(store, who="ada", what="pause", subject=f"{kind} {name}", why="the disk is <full>", now=now)
 
 
+def lose_a_slave(store: Store, id: BuildID, now: float) -> str:
+    """The slave of this build is away, with one command that is waited for and one that was given up. Its name."""
+
+    def work(store: Store) -> str:
+        build = builds.get(store, id)
+        assert build is not None
+        assert build.slave_id is not None
+        slave = slaves.get(store, build.slave_id)
+        assert slave is not None
+        slaves.lost(store, slave.id, now - 90, "it gives <no> answer")
+        step = steps.of_build(store, id)[-1].id
+        for ordinal, command in enumerate(("make --keep-going <check> " + "x" * 300, ["make", "a file"])):
+            args: dict[str, Any] = {"command": command}
+            made = commands.order(
+                store, step=step, ordinal=ordinal, name="shell", args=args, incarnation="a", now=now - 200
+            )
+            if ordinal:
+                commands.lose(store, made, now - 60)
+        return slave.name
+
+    return store.transact(work)
+
+
 def judge(store: Store, kinds: Sequence[Any]) -> None:
     """Have the schedulers look at the last changes, and one of them paused."""
     now = reactor.seconds()
@@ -105,7 +129,9 @@ def main(directory: str, count: str = "300") -> None:
     about = {"title": "Example", "title_url": "https://example.org/", "schedulers": kinds}
     config = replace(a_config(), **about, builders=known, www=web)
     judge(store, kinds)
-    site = WebSite(store, log_files, lambda: config, Control(store), reactor, reactor.seconds)
+    gone = lose_a_slave(store, history.running[-1], reactor.seconds())
+    away = {gone: Away(reactor.seconds() - 95, reactor.seconds() + 3600, "it gives <no> answer")}
+    site = WebSite(store, log_files, lambda: config, Control(store), reactor, reactor.seconds, away=away)
 
     async def start() -> None:
         await site.start()

@@ -23,6 +23,7 @@ PAGES = (
     "/builders/a%2Fb%20%3Cx%3E",
     "/buildslaves",
     "/buildslaves/slave-2",
+    "/buildslaves/slave-4",
     "/schedulers",
     "/schedulers/nightly%20%3Cx%3E",
     "/schedulers/main",

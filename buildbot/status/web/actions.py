@@ -190,6 +190,22 @@ def shut_down_slave(asked: Asked, master: Master, user: User) -> Seen:
     return Redirect(urls.slave(slave.name), f"{slave.name} {said}.")
 
 
+def give_up_slave(asked: Asked, master: Master, user: User) -> Seen:
+    """Wait no longer for a slave that is away: its builds are tried again."""
+    slave = _slave(asked, master)
+    count = master.control.give_up_slave(slave.name, user.name, why(asked))
+    said = f"{slave.name} is given up: {_count(count, 'build')} will be tried again." if count else ""
+    return Redirect(urls.slave(slave.name), said or f"No build waits for {slave.name}.")
+
+
+def free_slave(asked: Asked, master: Master, user: User) -> Seen:
+    """Take it that what was given up on this slave does not run there any more."""
+    slave = _slave(asked, master)
+    count = master.control.free_slave(slave.name, user.name, why(asked))
+    said = f"{slave.name} is free of {_count(count, 'command')}." if count else f"Nothing was left on {slave.name}."
+    return Redirect(urls.slave(slave.name), said)
+
+
 def shut_down(asked: Asked, master: Master, user: User) -> Seen:
     """Start nothing new, and stop the master when nothing runs."""
     done = master.control.clean_stop.begin(user.name, why(asked))
@@ -232,6 +248,8 @@ ROUTES = (
     Action("/buildslaves/{slave}/pause", auth.PAUSE_SLAVE, pause_slave),
     Action("/buildslaves/{slave}/unpause", auth.PAUSE_SLAVE, unpause_slave),
     Action("/buildslaves/{slave}/shutdown", auth.GRACEFUL, shut_down_slave),
+    Action("/buildslaves/{slave}/giveup", auth.GIVE_UP_SLAVE, give_up_slave),
+    Action("/buildslaves/{slave}/free", auth.GIVE_UP_SLAVE, free_slave),
     Action("/shutdown", auth.CLEAN_SHUTDOWN, shut_down),
     Action("/cancel_shutdown", auth.CLEAN_SHUTDOWN, call_off_shutdown),
     Action("/builders/{builder}/retrybuild", auth.REBUILD, retry_build),

@@ -28,6 +28,7 @@ PAUSE_BUILDER = "pauseBuilder"
 PAUSE_SLAVE = "pauseSlave"
 PAUSE_SCHEDULER = "pauseScheduler"
 RUN_SCHEDULER = "runScheduler"
+GIVE_UP_SLAVE = "giveUpSlave"
 GRACEFUL = "gracefulShutdown"
 CLEAN_SHUTDOWN = "cleanShutdown"
 

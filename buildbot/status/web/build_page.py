@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from buildbot.model import Build, Builder, Change, Log, Property, Result, SourceStamp, Step, StepURL
 from buildbot.process.estimates import usual_of
+from buildbot.process.reattach import Away
 from buildbot.status.web import events_page, formats, log_lines, urls
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.log_page import removal
@@ -83,6 +84,7 @@ class BuildView(View):
     locks: list[str]  # that it holds, or one of its steps
     properties: list[Value]
     seconds: float
+    away: Away | None  # it waits for its slave
     usual_seconds: float | None  # how long its builder's builds take
 
     @property
@@ -123,6 +125,7 @@ def view(asked: Asked, master: Master) -> View:
         locks=[str(key) for claim in master.locks.claims_of(build.id) if claim.held for key in claim.wants],
         properties=[_value(each) for each in values],
         seconds=(build.complete_at or asked.now) - build.started_at,
+        away=master.away.get(around.slave or "") if build.complete_at is None else None,
         usual_seconds=usual_of(around.earlier),
     )
 

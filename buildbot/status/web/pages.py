@@ -6,7 +6,7 @@ A pattern's `{name}` stands for one segment of the path, found decoded in `asked
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -15,6 +15,7 @@ from buildbot.config.master import Config
 from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID
 from buildbot.process.cleanstop import Stopping
 from buildbot.process.lockqueue import Locks
+from buildbot.process.reattach import Away
 from buildbot.process.waiting import InTheWay, nothing_in_the_way
 from buildbot.status.web.asked import Asked, User
 from buildbot.status.web.streams import Streams
@@ -98,6 +99,10 @@ class Control(Protocol):
 
     def unpause(self, kind: Kind, name: str, who: str, why: str, /) -> bool: ...
 
+    def give_up_slave(self, name: str, who: str, why: str, /) -> int: ...
+
+    def free_slave(self, name: str, who: str, why: str, /) -> int: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Master:
@@ -110,6 +115,7 @@ class Master:
     streams: Streams
     locks: Locks = field(default_factory=Locks)  # of what runs
     in_the_way: Callable[[BuilderConfig], InTheWay] = nothing_in_the_way  # what only the running process knows
+    away: Mapping[str, Away] = field(default_factory=dict)  # slaves, by name, for which builds may wait
 
 
 Seen = View | Redirect

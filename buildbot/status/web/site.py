@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet import endpoints
@@ -20,6 +20,7 @@ from buildbot.config.master import Config
 from buildbot.config.web import Web
 from buildbot.model import Event, EventKind
 from buildbot.process.lockqueue import Locks
+from buildbot.process.reattach import Away
 from buildbot.process.waiting import InTheWay, nothing_in_the_way
 from buildbot.status.web.answers import Answers
 from buildbot.status.web.asked import User
@@ -98,7 +99,7 @@ class WebSite:
     """The web status of one master. `config` gives the configuration in force; a new one needs no restart of the port
     unless the port changed. `in_thread` runs the verification of a password; the reactor's thread pool by default.
     `in_the_way` says what keeps a builder's requests waiting that the store does not know; `locks` are those of what
-    runs.
+    runs, `away` the slaves that builds wait for.
     """
 
     _log = Logger()
@@ -115,6 +116,7 @@ class WebSite:
         in_thread: Callable[..., Awaitable[User | None]] | None = None,
         in_the_way: Callable[[BuilderConfig], InTheWay] = nothing_in_the_way,
         locks: Locks | None = None,
+        away: Mapping[str, Away] | None = None,
         routes: Sequence[Route] = ROUTES,
     ) -> None:
         self._store = store
@@ -137,6 +139,7 @@ class WebSite:
                 streams=self.streams,
                 in_the_way=in_the_way,
                 locks=known_locks,
+                away={} if away is None else away,
             ),
             routes=Routes(routes),
             environment=make_environment(own_templates if own_templates.is_dir() else None),

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from buildbot.model import OperatorAction, Slave
+from buildbot.process.reattach import Away
 from buildbot.status.web import urls
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.pages import Master, NotFound, Page, View
-from buildbot.store import actions, pages, pauses, queue, slaves
+from buildbot.status.web.step_page import command_line
+from buildbot.store import actions, commands, pages, pauses, queue, slaves
 
 PAGE = 100
 BUILDS = 25
 MOST_BUILDS = 200
 SHOWN_DETAILS = 60
 SHOWN_WAITING = 20
+SHOWN_COMMANDS = 50
+
+
+class AtIt(NamedTuple):
+    """A command that may run on a slave."""
+
+    command: commands.AtSlave
+    build: str  # its address
+    step: str  # its address
+    line: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +37,8 @@ class SlaveLine:
     builders: tuple[str, ...]
     running: tuple[pages.RunningBuild, ...]
     pause: pauses.Pause | None
+    away: Away | None  # its builds wait for it
+    left: int  # commands that were given up and may still run there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +55,7 @@ class SlavesView(View):
 class SlaveView(View):
     line: SlaveLine
     details: tuple[tuple[str, str], ...]
+    at_it: tuple[AtIt, ...]  # what may run on it although the master does not see it
     builds: tuple[pages.RecentBuild, ...]
     waiting: tuple[queue.First, ...]  # the next request of each of its builders
     actions: tuple[OperatorAction, ...]
@@ -79,6 +95,7 @@ def slave_page(asked: Asked, master: Master) -> View:
         events=urls.with_query("/events", [("slave", slave.name)]) if before is None else "",
         line=line,
         details=details_of(slave),
+        at_it=_at_it(master, slave),
         builds=tuple(found[:limit]),
         waiting=tuple(queue.first_of(master.store, line.builders, SHOWN_WAITING)),
         actions=tuple(actions.about(master.store, f"slave {slave.name}")),
@@ -92,6 +109,7 @@ def _lines(master: Master, shown: list[Slave]) -> list[SlaveLine]:
     for build in pages.running(master.store):
         running.setdefault(build.slave, []).append(build)
     paused = pauses.all_of(master.store, pauses.Kind.SLAVE)
+    left = commands.left_on(master.store)
     of_slave: dict[str, list[str]] = {}
     for builder in master.config.builders:
         for name in builder.slavenames:
@@ -103,9 +121,25 @@ def _lines(master: Master, shown: list[Slave]) -> list[SlaveLine]:
             builders=tuple(of_slave.get(slave.name, ())),
             running=tuple(running.get(slave.name, ())),
             pause=paused.get(slave.name),
+            away=master.away.get(slave.name) if slave.name in running and slave.connected_at is None else None,
+            left=left.get(slave.id, 0),
         )
         for slave in shown
     ]
+
+
+def _at_it(master: Master, slave: Slave) -> tuple[AtIt, ...]:
+    found = commands.at_slaves(master.store, [slave.id], SHOWN_COMMANDS)
+    return tuple(
+        AtIt(
+            each,
+            urls.build(each.builder, each.number),
+            urls.step(each.builder, each.number, each.step),
+            command_line(each.args["command"]) if "command" in each.args else each.name,
+        )
+        for each in found
+        if each.left_at is not None or slave.connected_at is None
+    )
 
 
 def details_of(slave: Slave) -> tuple[tuple[str, str], ...]:

@@ -183,6 +183,8 @@ _REASONS = {
 
 def outcome_words(row: RemoteCommandRow) -> tuple[str, bool]:
     """How a command ended, and whether that is bad."""
+    if row.state is CommandState.LOST and row.left_at is not None:
+        return "given up, and may still run on its slave", True
     if row.state is CommandState.LOST:
         return "lost with its slave", True
     if row.state is CommandState.ORDERED:

@@ -99,7 +99,7 @@ class StopCase(LostCase):
             await self.rig.until(lambda: True)
 
     async def ends(self, request: BuildRequestID, within: float = 0.0) -> Built:
-        """The build, which ends as cancelled: so many seconds after now, and (if that is not at once) not long before."""
+        """The build, which ends as cancelled: so many seconds from now, and (if that is not at once) not before."""
         if within:
             await self.ahead(within - 3)
             assert self.rig.running.by_id

@@ -33,6 +33,8 @@ ADDRESSES = (
     "/buildslaves/s1/pause",
     "/buildslaves/s1/unpause",
     "/buildslaves/s1/shutdown",
+    "/buildslaves/s1/giveup",
+    "/buildslaves/s1/free",
     "/schedulers/s/run",
     "/schedulers/s/pause",
     "/schedulers/s/unpause",
@@ -159,7 +161,7 @@ class DoingTests(ActionCase):
         class Running:
             by_id: dict = {}
 
-        self.control = Control(self.store, Running(), Progress(), lambda: NOW, task.Clock(), NoStop())  # type: ignore[arg-type]
+        self.control = Control(self.store, Running(), Progress(), lambda: NOW, task.Clock(), NoStop(), lambda *_: 0)  # type: ignore[arg-type]
         self.site = self.make_site()
         self.cookies.clear()
         self.log_in()
@@ -175,7 +177,10 @@ class DoingTests(ActionCase):
         for _ in range(requests.MOST_RETRIES + 1):
             self.store.transact(requests.claim, self.request, NOW)
             self.store.transact(requests.put_back, self.request, NOW, "the slave went away")
-        self.control = Control(self.store, SimpleNamespace(by_id={}), Progress(), lambda: NOW, task.Clock(), NoStop())  # type: ignore[arg-type]
+        running: Any = SimpleNamespace(by_id={})
+        self.control = Control(
+            self.store, running, Progress(), lambda: NOW, task.Clock(), NoStop(), lambda *_: 0  # type: ignore[arg-type]
+        )
         self.site = self.make_site()
         self.assertNotIn("Try again", self.visit(B).text)
         self.log_in()

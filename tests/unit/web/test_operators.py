@@ -132,7 +132,7 @@ class RightsTests(ActionCase):
 class PagesTests(ActionCase):
     def setUp(self) -> None:
         super().setUp()
-        self.control = Control(self.store, Running(), Progress(), lambda: NOW, task.Clock(), NoStop())  # type: ignore[arg-type]
+        self.control = Control(self.store, Running(), Progress(), lambda: NOW, task.Clock(), NoStop(), lambda *_: 0)  # type: ignore[arg-type]
         self.site = self.make_site()
         self.log_in()
 

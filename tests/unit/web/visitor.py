@@ -22,6 +22,7 @@ from buildbot.config.authz import UserPasswordAuth
 from buildbot.config.builder import BuilderConfig
 from buildbot.config.web import Web
 from buildbot.process.factory import BuildFactory
+from buildbot.process.reattach import Away
 from buildbot.status.web.site import WebSite
 from buildbot.store import builders, slaves
 from buildbot.store.logfiles import LogFiles
@@ -72,6 +73,14 @@ class Control(Asking):
         self.asked.append(("unpause", kind, name, who, why))
         return self.answer
 
+    def give_up_slave(self, name, who, why):
+        self.asked.append(("give up", name, who, why))
+        return 2 * self.answer
+
+    def free_slave(self, name, who, why):
+        self.asked.append(("free", name, who, why))
+        return 1 * self.answer
+
 
 class Answer:
     def __init__(self, response: Any, body: bytes) -> None:
@@ -102,6 +111,7 @@ class SiteCase(SynchronousTestCase):
         self.store = Store.open(self.basedir / "state.sqlite")
         self.addCleanup(self.store.close)
         self.control = Control()
+        self.away: dict[str, Away] = {}
         self.config = a_config()
         self.set_www(auth=UserPasswordAuth([("ada", "secret"), ("bob", "other")]))
         self.site = self.make_site()
@@ -116,6 +126,7 @@ class SiteCase(SynchronousTestCase):
             task.Clock(),
             lambda: self.now,
             in_thread=lambda call, *args: succeed(call(*args)),
+            away=self.away,
         )
         self.addCleanup(site.streams.close)
         return site
