@@ -13,6 +13,7 @@ from buildbot.store import Store, builders
 from tests.bench.contender import CFG, Contender
 from tests.bench.pages import page_costs
 from tests.bench.queue import fill, pass_cost
+from tests.bench.recovery import recovery
 
 PENDING = 100_000
 MANY_CFG = CFG + """
@@ -100,6 +101,13 @@ def print_queue_costs(where: Path) -> None:
         print(f"{name:44}{cost.cpu_ms:9.1f}{cost.statements:12}{cost.steps:10.0f}k{cost.requests:10}")
 
 
+def print_recovery(where: Path, builds: int) -> None:
+    """What a kill -9 of the master costs those who wait for its builds."""
+    found = recovery(where, builds=builds)
+    print(f"\n{f'kill -9 with {builds} running builds':44}{'serves':>9}{'all go on':>12}{'CPU s':>11}")
+    print(f"{'':44}{found.serves:8.1f}s{found.goes_on:11.1f}s{found.cpu:11.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small amounts of everything")
@@ -115,6 +123,7 @@ def main() -> None:
             ratio = f"{other / value:8.1f}x" if other is not None and value > 0 else ""
             print(f"{name:34}{value:12.2f}{'' if other is None else format(other, '.2f'):>12}{ratio:>9}")
         print_queue_costs(where / "queue")
+        print_recovery(where / "recovery", 50 if options.quick else 200)
         print(f"\n{'page, with 20,000 builds':44}{'statements':>11}{'bytes':>9}{'gzip':>8}{'CPU ms':>8}")
         for cost in page_costs(where / "history", builds=2000 if options.quick else 20_000):
             print(f"{cost.url:44}{cost.statements:11}{cost.size:9}{cost.compressed:8}{cost.cpu_ms:8.1f}")

@@ -11,7 +11,7 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -178,8 +178,9 @@ class AMaster:
 
     # -- processes
 
-    def start(self) -> Process:
-        self.process = self.processes.start([BUILDBOT, "start", "--nodaemon", self.basedir], name="master")
+    def start(self, command: Sequence[str | Path] = (BUILDBOT,)) -> Process:
+        """Start the master and wait until it serves. `command`: what runs the words of a `buildbot` command."""
+        self.process = self.processes.start([*command, "start", "--nodaemon", self.basedir], name="master")
         self.process.wait_for_line("BuildMaster is running", timeout=60)
         return self.process
 

@@ -6,12 +6,17 @@ from pathlib import Path
 
 from tests.bench.contender import Contender
 from tests.bench.pages import page_costs
+from tests.bench.recovery import recovery
 
 
 def test_no_page_asks_or_sends_too_much(tmp_path: Path) -> None:
     for cost in page_costs(tmp_path / "history", builds=2000):
         assert cost.statements <= 10, cost
         assert cost.size <= 100_000, cost
+
+
+def test_every_build_goes_on_after_a_kill(tmp_path: Path) -> None:
+    assert recovery(tmp_path / "recovery", builds=20, slaves=2).cpu > 0
 
 
 def test_the_benchmark_s_work_is_done(tmp_path: Path) -> None:

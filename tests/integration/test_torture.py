@@ -1,12 +1,19 @@
-"""A short form of `make torture`."""
+"""A short form of `make torture`, and each of its named gaps."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tests.processes import Processes
+from tests.torture.gaps import GAPS
 from tests.torture.rounds import Torture
 
 
 def test_nothing_is_lost_whatever_is_killed(processes: Processes, tmp_path: Path) -> None:
     Torture(processes, tmp_path, seed=20080815).run(rounds=8)
+
+
+def test_the_master_is_killed_in_each_gap(processes: Processes, tmp_path: Path) -> None:
+    torture = Torture(processes, tmp_path, seed=1)
+    torture.run_through(["after"])
+    assert torture.struck == [f"after {gap}" for gap in GAPS]

@@ -1,28 +1,46 @@
-"""`python -m tests.torture [--rounds N] [--seed S]`"""
+"""`python -m tests.torture [--rounds N] [--seed S] [--no-gaps]`; says where it keeps what a failed run has left."""
 
 from __future__ import annotations
 
 import argparse
 import secrets
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.processes import Processes
 from tests.torture.rounds import Torture
 
 
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--no-gaps", action="store_true", help="Only the rounds.")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     options = parser.parse_args()
-    print(f"seed {options.seed}, {options.rounds} rounds", flush=True)
-    with tempfile.TemporaryDirectory(prefix="torture-") as where:
-        processes = Processes(Path(where))
-        try:
-            Torture(processes, Path(where), options.seed, lambda text: print(text, flush=True)).run(options.rounds)
-        finally:
-            processes.stop_all()
+    if not options.no_gaps:
+        say("the master dies in each named gap")
+        in_a_directory(lambda torture: torture.run_through(), options.seed)
+    say(f"seed {options.seed}, {options.rounds} rounds")
+    in_a_directory(lambda torture: torture.run(options.rounds), options.seed)
+
+
+def in_a_directory(run: Callable[[Torture], None], seed: int) -> None:
+    where = Path(tempfile.mkdtemp(prefix="torture-"))
+    processes = Processes(where / "processes")
+    try:
+        run(Torture(processes, where, seed, say))
+    except BaseException:
+        say(f"what is left is in {where}")
+        raise
+    finally:
+        processes.stop_all()
+    shutil.rmtree(where)
 
 
 if __name__ == "__main__":

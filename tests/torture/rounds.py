@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.integration.a_master import AMaster
-from tests.processes import Process, Processes
+from tests.integration.smtp_server import SmtpServer
+from tests.processes import Gone, Late, Process, Processes
+from tests.torture.checking import Checker
+from tests.torture.gaps import GAPS, WHEN
+from tests.torture.load import Load
 
-MORE = """
-c['slaves'].append(buildslave.BuildSlave('two', 'secret'))
-c['builders'] = [
-    util.BuilderConfig(name='short', slavenames=['one', 'two'], factory=runs('true')),
-    util.BuilderConfig(name='long', slavenames=['one', 'two'], factory=runs(
-        'sh', '-c', 'seq 2000; sleep 0.3; seq 2000')),
-]
-c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['short', 'long'])]
-"""
-RETRIED_SECONDS = 180
-WITH_PARKED = ("buildsets", "build_requests")  # what a parked request keeps open
+RETRIED_SECONDS = 240
+GAP_SECONDS = 15
+FIRST_LINE = re.compile(r"(\S+) #(\d+) ")
 
 
 class Torture:
@@ -31,33 +30,80 @@ class Torture:
         self.random = random.Random(seed)
         self.log = log
         self.master = AMaster(processes, where)
-        self.master.configure(MORE)
+        self.smtp = SmtpServer()
+        self.load = Load(self.master, self.random, self.smtp.port)
         self.slaves: dict[str, Process] = {}
-        self.sent: list[str] = []
-        self.senders: list[Process] = []
         self.kills = 0
+        self.struck: list[str] = []  # the gaps in which a master has died
+        self.blows: list[Callable[[], None]] = [
+            self.kill_master,
+            self.kill_master_in_a_gap,
+            self.kill_slave,
+            self.freeze_slave,
+            self.freeze_master,
+            self.reconfigure,
+            self.restart_master,
+        ]
 
     def run(self, rounds: int) -> None:
         """Start everything, do `rounds` things to it, let it come to rest, and look at what it has kept."""
+        try:
+            self.begin()
+            for number in range(rounds):
+                self.ask()
+                time.sleep(self.random.uniform(0, 1.2))
+                blow = self.random.choice(self.blows)
+                self.log(f"round {number + 1}: {blow.__name__.replace('_', ' ')}")
+                blow()
+            self.end()
+        finally:
+            self.smtp.stop()
+
+    def run_through(self, whens: Sequence[str] = WHEN) -> None:
+        """Instead of rounds: a master for each gap, which dies in it."""
+        try:
+            self.begin()
+            for when in whens:
+                for gap in GAPS:
+                    self.die_in(when, gap, 1)
+            self.end()
+        finally:
+            self.smtp.stop()
+
+    def begin(self) -> None:
         self.master.start()
         for name in ("one", "two"):
             self.slaves[name] = self.master.slave(name)
-        blows = [self.kill_master, self.kill_slave, self.freeze_slave, self.reconfigure, self.restart_master]
-        for number in range(rounds):
-            self.send_changes()
-            time.sleep(self.random.uniform(0, 0.8))
-            blow = self.random.choice(blows)
-            self.log(f"round {number + 1}: {blow.__name__.replace('_', ' ')}")
-            blow()
+
+    def end(self) -> None:
+        """Let it come to rest, and check what it has kept."""
         self.come_to_rest()
-        self.check()
+        Checker(self.master, self.load).check(self.told())
+        retried = self.master.value("SELECT count(*) FROM builds WHERE result = 5")
+        parked = self.master.value("SELECT count(*) FROM build_requests WHERE parked_reason IS NOT NULL")
+        self.log(
+            f"{len(self.load.sent)} changes, {len(self.load.forced)} forced, {len(self.load.stopped)} stopped; "
+            f"{len(self.master.builds())} builds, {retried} of them tried again, {parked} requests parked; "
+            f"{self.kills} times kill -9 of the master, in {len(set(self.struck))} named gaps"
+        )
+
+    def ask(self) -> None:
+        """What users do meanwhile."""
+        self.load.send_changes()
+        if self.random.random() < 0.5:
+            self.load.force()
+        if self.random.random() < 0.2:
+            self.load.stop_a_build()
+
+    def told(self) -> list[tuple[str, int]]:
+        """The builds of which mails came."""
+        return [
+            (found[1], int(found[2]))
+            for mail in list(self.smtp.mails)
+            if (found := FIRST_LINE.match(mail.message.get_content()))
+        ]
 
     # -- what is done to it
-
-    def send_changes(self) -> None:
-        revisions = tuple(f"r{len(self.sent) + number}" for number in range(self.random.randint(1, 5)))
-        self.sent.extend(revisions)
-        self.senders.append(self.master.sending(revisions, repository="r", branch="main"))
 
     def kill_master(self) -> None:
         self.kills += 1
@@ -65,9 +111,41 @@ class Torture:
         time.sleep(self.random.uniform(0, 0.5))
         self.master.start()
 
+    def kill_master_in_a_gap(self) -> None:
+        """A master that ends itself there, followed by one that does not."""
+        when, gap = self.random.choice(WHEN), self.random.choice(sorted(GAPS))
+        self.die_in(when, gap, self.random.randint(1, 3))
+
+    def die_in(self, when: str, gap: str, count: int) -> bool:
+        """Whether a master died there while there was something to do; in any case, another one runs now."""
+        self.kills += 1
+        self.master.kill()
+        with suppress(Gone):
+            self.master.start([sys.executable, "-m", "tests.torture.gaps", when, gap, str(count)])
+            self.load.send_changes()
+        process = self.master.process
+        assert process is not None
+        with suppress(Late):
+            process.wait_for_exit(GAP_SECONDS)
+        died = not process.running
+        if died:
+            assert process.popen.returncode == -signal.SIGKILL, process.output()
+            self.struck.append(f"{when} {gap}")
+        else:
+            self.master.kill()
+        self.log(f"  {when} {gap}, {count}: {'died there' if died else 'it did not come to that'}")
+        self.master.start()
+        return died
+
     def restart_master(self) -> None:
         self.master.stop()
         self.master.start()
+
+    def freeze_master(self) -> None:
+        assert self.master.process is not None
+        self.master.process.kill(signal.SIGSTOP)
+        time.sleep(self.random.uniform(0.1, 2))
+        self.master.process.kill(signal.SIGCONT)
 
     def kill_slave(self) -> None:
         name = self.random.choice(sorted(self.slaves))
@@ -82,42 +160,27 @@ class Torture:
         slave.kill(signal.SIGCONT)
 
     def reconfigure(self) -> None:
-        self.master.configure(MORE + f"c['title'] = 'Tested {self.random.random()}'\n")
+        self.load.other_configuration()
         self.master.reconfig()
 
-    # -- what must hold
+    # -- its end
 
     def come_to_rest(self) -> None:
-        for sender in self.senders:
-            assert sender.wait_for_exit(120) == 0
+        self.load.all_acknowledged()
         deadline = time.monotonic() + RETRIED_SECONDS
-        while self.open_requests():
+        quiet = 0
+        while quiet < 5:  # a finished build may still ring a Dependent, a stable timer may still run
+            quiet = 0 if self.busy() else quiet + 1
             if time.monotonic() > deadline:
                 raise AssertionError(f"not at rest: {self.master.builds()[-5:]}, {self.master.open_rows()}")
-            time.sleep(0.2)
+            time.sleep(0.3)
 
-    def open_requests(self) -> int:
+    def busy(self) -> int:
+        """How much is still to be done."""
         return int(
             self.master.value(
-                "SELECT count(*) FROM build_requests WHERE complete_at IS NULL AND parked_reason IS NULL"
+                "SELECT (SELECT count(*) FROM build_requests WHERE complete_at IS NULL AND parked_reason IS NULL) "
+                "+ (SELECT count(*) FROM classifications WHERE retired = 0 AND verdict = 'important') "
+                "+ (SELECT count(*) FROM cursors WHERE event_id < (SELECT max(id) FROM events))"
             )
-        )
-
-    def check(self) -> None:
-        """Each acknowledged change is there once, and led to one finished request of each builder; nothing dangles."""
-        stored = [revision for (revision,) in self.master.rows("SELECT revision FROM changes ORDER BY id")]
-        assert sorted(stored) == sorted(self.sent), set(self.sent) ^ set(stored)
-        asked = self.master.rows(
-            "SELECT c.revision, count(*) FROM changes AS c JOIN source_stamp_changes AS s ON s.change_id = c.id "
-            "JOIN buildset_source_stamps AS b ON b.source_stamp_id = s.source_stamp_id "
-            "JOIN build_requests AS r ON r.buildset_id = b.buildset_id GROUP BY c.id"
-        )
-        assert {count for _, count in asked} == {2} and len(asked) == len(self.sent), asked
-        parked = self.master.value("SELECT count(*) FROM build_requests WHERE parked_reason IS NOT NULL")
-        open_rows = self.master.open_rows()
-        unfinished = {name: count for name, count in open_rows.items() if not (parked and name in WITH_PARKED)}
-        assert not unfinished, unfinished
-        self.log(
-            f"{len(self.sent)} changes, {len(self.master.builds())} builds, {self.kills} times kill -9 of the master; "
-            f"{parked} requests parked after too many retries"
         )
