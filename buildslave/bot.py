@@ -21,14 +21,15 @@ from buildslave.commands import versions
 from buildslave.commands.base import Site
 from buildslave.commands.trees import remove_tree
 from buildslave.connection import Connection
+from buildslave.defaults import ORPHAN_GRACE_SECONDS, SPOOL_BYTES
 from buildslave.endpoints import master_endpoint
 from buildslave.leftovers import builder_directories, leftover_directories
 from buildslave.mind import Mind
 from buildslave.patience import PatientClock
-from buildslave.registry import ORPHAN_GRACE_SECONDS, Commands
+from buildslave.registry import Commands
 from buildslave.session import Session
 from buildslave.shutdown import ALLOW_FILE, ALLOW_SIGNAL, Shutdown
-from buildslave.spooldir import SPOOL_BYTES, SpoolDirectory
+from buildslave.spooldir import SpoolDirectory
 from buildslave.started import StartedProcesses
 
 DIALECT = 1

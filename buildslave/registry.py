@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from buildslave.arguments import Arguments, is_int
 from buildslave.commands import make
 from buildslave.commands.base import Order, Site
+from buildslave.defaults import ORPHAN_GRACE_SECONDS
 from buildslave.errors import BadArguments
 from buildslave.held import HeldCommand, State
 from buildslave.paths import builder_directory
@@ -23,7 +24,6 @@ from buildslave.session import Session
 from buildslave.spool import Spool
 from buildslave.spooldir import SpoolDirectory
 
-ORPHAN_GRACE_SECONDS = 3600.0
 KILL_WAIT_SECONDS = 10.0
 REMEMBERED = 1000
 """So many commands that are over are known by their ids: an order that is repeated for one of them runs nothing."""

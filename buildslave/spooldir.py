@@ -22,6 +22,7 @@ from urllib.parse import quote
 from twisted.logger import Logger
 
 from buildslave.arguments import is_int
+from buildslave.defaults import SPOOL_BYTES
 from buildslave.platform import lock_file
 from buildslave.segment import Segment
 from buildslave.spool import Spool
@@ -30,7 +31,6 @@ DIRECTORY = ".spool"
 LOCK = "lock"
 OUTPUT, END, HALF_WRITTEN = ".out", ".end", ".tmp"
 VERSION = 1
-SPOOL_BYTES = 1024 * 1024 * 1024
 LONGEST_NAME = 150
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ from tests.tools import Peer, make_peer, require_tool
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+sys.dont_write_bytecode = False  # else every test run, and every process that it starts, compiles everything anew
 
 # Headless, as root, and without the browser's own calls home.
 CHROMIUM_FLAGS = (
@@ -43,12 +47,24 @@ auto = 0
 gpgSign = false
 """
 
+IN_MEMORY = Path("/dev/shm")
+ROOM_IN_MEMORY = 2 * 1024**3
+
 _REPORTERS = pytest.StashKey[list[Callable[[], list[tuple[str, str]]]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Directories of tests are in memory where there is room: they are thousands of small files, each soon removed."""
+    if config.option.basetemp is None and "TMPDIR" not in os.environ and IN_MEMORY.is_dir():
+        there = os.statvfs(IN_MEMORY)
+        if there.f_bavail * there.f_frsize >= ROOM_IN_MEMORY and not there.f_flag & os.ST_NOEXEC:
+            os.environ["TMPDIR"] = str(IN_MEMORY)  # also that of xdist's processes, and of those that tests start
+            tempfile.tempdir = None  # to be asked for anew
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The user's git settings, locale and proxies do not reach the tests or the processes they start."""
+    """The user's settings of git, Python, locale and proxies do not reach the tests or the processes they start."""
     config = tmp_path_factory.mktemp("git") / "config"
     config.write_text(GIT_CONFIG)
     with pytest.MonkeyPatch.context() as patch:
@@ -57,6 +73,8 @@ def _plain_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         patch.setenv("GIT_TERMINAL_PROMPT", "0")
         patch.setenv("LC_ALL", "C.UTF-8")
         patch.setenv("no_proxy", "*")
+        for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
+            patch.delenv(name, raising=False)
         for name in [name for name in os.environ if name.startswith("GIT_") and "CONFIG" not in name]:
             if name != "GIT_TERMINAL_PROMPT":
                 patch.delenv(name)

@@ -59,6 +59,7 @@ from buildbot.store import (
 )
 from buildbot.store.logfiles import Channel, Limit, LogFiles
 from buildslave.bot import BuildSlave
+from tests.stores import new_store
 
 ENDPOINT = "tcp:0:interface=127.0.0.1"
 clock: Any = reactor
@@ -95,7 +96,7 @@ class Rig:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.config = RigConfig()
-        self.store = Store.open(base / "state.sqlite")
+        self.store = new_store(base / "state.sqlite")
         self.log_files = LogFiles(base / "logs")
         self.progress = Progress()
         self.build_clock: Any = clock  # of the timers of builds and their steps

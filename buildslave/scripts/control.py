@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from buildslave.scripts import serve
 from buildslave.scripts.create import Reporter
 from buildslave.scripts.outcome import CommandFailed, ExitCode
 from buildslave.scripts.pidfile import PidFile
+from buildslave.scripts.started import LOG_FILE, READY, SCRIPT
 from buildslave.scripts.tac import TAC_FILE
 
 READY_SECONDS = 60.0
@@ -26,6 +26,8 @@ SHOWN_ERROR_BYTES = 4000
 def start_in_foreground(basedir: Path) -> ExitCode:
     """Be the slave, until it is stopped."""
     _check(basedir)
+    from buildslave.scripts import serve  # and with it the reactor, which no other command needs
+
     return ExitCode(serve.main([str(basedir)]))
 
 
@@ -36,7 +38,7 @@ def start_daemon(basedir: Path, reporter: Reporter) -> ExitCode:
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-P", serve.__file__, str(basedir), str(theirs)],
+                [sys.executable, "-P", str(SCRIPT), str(basedir), str(theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -64,7 +66,7 @@ def _not_started(process: "subprocess.Popen[bytes]", basedir: Path, errors: Bina
     errors.seek(0, os.SEEK_END)
     errors.seek(max(0, errors.tell() - SHOWN_ERROR_BYTES))
     said = (
-        errors.read().decode("utf-8", "replace").strip() or f"it ended without a word; see {basedir}/{serve.LOG_FILE}"
+        errors.read().decode("utf-8", "replace").strip() or f"it ended without a word; see {basedir}/{LOG_FILE}"
     )
     known = code if code in list(map(int, ExitCode)) and code != ExitCode.OK else ExitCode.FAILED
     return CommandFailed(f"the buildslave did not start: {said}", ExitCode(known))
@@ -72,7 +74,7 @@ def _not_started(process: "subprocess.Popen[bytes]", basedir: Path, errors: Bina
 
 def _wait_for_ready(descriptor: int) -> bool:
     readable, _, _ = select.select([descriptor], [], [], READY_SECONDS)
-    return bool(readable) and os.read(descriptor, len(serve.READY)) == serve.READY
+    return bool(readable) and os.read(descriptor, len(READY)) == READY
 
 
 def _check(basedir: Path) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from buildslave import __version__
-from buildslave.endpoints import split_host
-from buildslave.registry import ORPHAN_GRACE_SECONDS
+from buildslave.address import split_host
+from buildslave.defaults import ORPHAN_GRACE_SECONDS, SPOOL_BYTES
 from buildslave.scripts import control
 from buildslave.scripts.create import Reporter, complain, create_slave, upgrade_slave
 from buildslave.scripts.outcome import CommandFailed, ExitCode
 from buildslave.scripts.tac import TacSettings
-from buildslave.spooldir import SPOOL_BYTES
 
 
 def _number(text: str) -> int:

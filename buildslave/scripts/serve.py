@@ -17,10 +17,9 @@ from twisted.python.logfile import LogFile
 
 from buildslave.scripts.outcome import ExitCode
 from buildslave.scripts.pidfile import AlreadyRunning, PidFile
+from buildslave.scripts.started import LOG_FILE, READY
 from buildslave.scripts.tac import TAC_FILE, upgraded_tac
 
-READY = b"ready\n"
-LOG_FILE = "twistd.log"
 ROTATE_BYTES = 10_000_000
 KEPT_LOGS = 10
 

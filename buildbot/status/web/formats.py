@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,9 @@ def web_link(address: str) -> str:
     return address if address.startswith(("http://", "https://")) or urls.is_local(address) else ""
 
 
+@cache
 def make_environment(own_templates: Path | None = None) -> Environment:
-    """Templates of the base directory's `templates/` win over ours."""
+    """Templates of the base directory's `templates/` win over ours. One a process: a template is compiled once."""
     places = [str(TEMPLATES)] if own_templates is None else [str(own_templates), str(TEMPLATES)]
     environment = Environment(
         loader=FileSystemLoader(places),

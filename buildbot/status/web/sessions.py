@@ -69,9 +69,13 @@ class Sessions:
         self._by_cookie.pop(cookie, None)
 
     def _forget_expired(self) -> None:
+        """They are in the order in which they expire."""
         now = self._now()
-        for cookie in [cookie for cookie, session in self._by_cookie.items() if session.expires_at <= now]:
-            del self._by_cookie[cookie]
+        while self._by_cookie:
+            oldest = next(iter(self._by_cookie))
+            if self._by_cookie[oldest].expires_at > now:
+                break
+            del self._by_cookie[oldest]
 
 
 class Guesses:
@@ -94,8 +98,6 @@ class Guesses:
     def failed(self, address: str, name: str) -> None:
         now = self._now()
         recent = now - GUESS_SECONDS
-        if len(self._failed) >= MOST_ADDRESSES:
-            self._failed = {key: times for key, times in self._failed.items() if times and times[-1] > recent}
         for key in ((address, name), (address, "")):
             times = [at for at in self._failed.pop(key, []) if at > recent]
             self._failed[key] = [*times, now][-MOST_GUESSES:]

@@ -5,11 +5,11 @@ import os
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildslave.address import split_host
 from buildslave.commands.base import Reason
 from buildslave.commands.commandline import parse_command
 from buildslave.commands.environment import command_environment
 from buildslave.commands.limits import Limits
-from buildslave.endpoints import split_host
 from buildslave.errors import BadArguments, OutsideBasedir
 from buildslave.facts import describe, os_release
 from buildslave.leftovers import leftover_directories

@@ -104,6 +104,7 @@ class TestRefusals:
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
             lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=10,
         ),
     ))  # fmt: skip
     def test_anything_is_either_taken_or_refused(self, described: dict[str, Any]) -> None:

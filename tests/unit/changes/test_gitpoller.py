@@ -17,7 +17,7 @@ from buildbot.model import ChangeID, NewChange
 from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
 from buildbot.store import changes, sources
-from buildbot.store.store import Store
+from tests.stores import new_store
 
 
 class ConfigurationTests(SynchronousTestCase):
@@ -106,7 +106,7 @@ class Scripted(PollingChangeSource):
 class PollLoopTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.store = Store.open(Path(self.mktemp()))
+        self.store = new_store(Path(self.mktemp()))
         self.addCleanup(self.store.close)
 
     def add_change(self, change: NewChange) -> tuple[ChangeID, bool]:

@@ -22,7 +22,7 @@ from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.guard import GuardedBroker
 from buildbot.slaves.pbport import LoginFactory, NameInUse
 from buildbot.store import changes
-from buildbot.store.store import Store
+from tests.stores import new_store
 
 
 class Ports:
@@ -49,7 +49,7 @@ class SourceCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
-        self.store = Store.open(Path(self.mktemp()))
+        self.store = new_store(Path(self.mktemp()))
         self.addCleanup(self.store.close)
         self.ports = Ports()
         self.secrets = Secrets(self.clock)

@@ -12,9 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot.config.errors import ConfigErrors
 from buildbot.config.retention import Packing, packing_of
 from buildbot.process.logpacking import AFTER_SECONDS, LogPacking
-from buildbot.store import Store, logfiles, logs, retention
+from buildbot.store import logfiles, logs, retention
 from buildbot.store.logfiles import Channel, LogFiles, packed_path
 from tests import history
+from tests.stores import new_store
 
 NOW = 1_700_000_000.0
 
@@ -23,7 +24,7 @@ class TestLogPacking(SynchronousTestCase):
     def setUp(self) -> None:
         base = Path(self.mktemp())
         base.mkdir()
-        self.store = Store.open(base / "state.sqlite")
+        self.store = new_store(base / "state.sqlite")
         self.addCleanup(self.store.close)
         self.files = LogFiles(base / "logs")
         history.fill(self.store, now=NOW, builds_count=6, builder_list=history.BUILDERS[:2], log_files=None)

@@ -22,6 +22,7 @@ from buildbot.store import Store, builders, builds, buildsets, changes, events, 
 from buildbot.store.logfiles import LogFiles, parts_of
 from buildbot.store.retention import Pass
 from tests import history
+from tests.stores import new_store
 
 NOW = 1_700_000_000.0
 BUILDERS = history.BUILDERS[:4]
@@ -39,7 +40,7 @@ class RetentionCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.base = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.base)
-        self.store = Store.open(self.base / "state.sqlite")
+        self.store = new_store(self.base / "state.sqlite")
         self.addCleanup(lambda: self.store.close())
         self.files = LogFiles(self.base / "logs")
         self.made = history.fill(

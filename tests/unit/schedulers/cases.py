@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot.model import BuildRequest, Buildset, ChangeID, Classification, NewChange, Property, SourceStamp, Verdict
 from buildbot.schedulers.base import BaseScheduler, drive
 from buildbot.store import Store, builders, buildsets, changes, properties, requests, schedulers, sourcestamps
+from tests.stores import new_store
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ class SchedulerCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = Path(self.mktemp())
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.store = Store.open(self.path)
+        self.store = new_store(self.path)
         self.now = 1000.0
         self.store.transact(builders.sync, [(name, "", ()) for name in self.builder_names], self.now)
 

@@ -16,6 +16,7 @@ from buildbot.scripts.outcome import CommandFailed, ExitCode
 from buildbot.store import Store, backup, checking, retention
 from buildbot.store.logfiles import Channel, LogFiles
 from tests import history
+from tests.stores import new_store
 
 NOW = 1_700_000_000.0
 
@@ -27,7 +28,7 @@ class KeepingCase(SynchronousTestCase):
         self.said: list[str] = []
         self.warned: list[str] = []
         self.files = LogFiles(self.base / "logs")
-        self.store = Store.open(self.base / "state.sqlite")
+        self.store = new_store(self.base / "state.sqlite")
         self.addCleanup(lambda: self.store.close())
         history.fill(self.store, now=NOW, builds_count=20, builder_list=history.BUILDERS[6:9])
         for id, path in self.store.all(lambda *row: row, "SELECT id, path FROM logs"):

@@ -20,6 +20,7 @@ from buildbot.store import (
 )
 from buildbot.store.logfiles import Channel, LogFiles, log_path
 from buildbot.store.store import Store
+from tests.stores import new_store
 
 NOW = 1_700_000_000.0
 
@@ -37,7 +38,7 @@ class World:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "state.sqlite"
-        self.store = Store.open(self.path)
+        self.store = new_store(self.path)
         self.log_files = LogFiles(directory / "logs")
         self.time = NOW
         wanted = [("runtests", "", ["unit"]), ("lint <all>", "", ["style"])]

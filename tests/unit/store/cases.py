@@ -22,6 +22,7 @@ from buildbot.model import (
     StepID,
 )
 from buildbot.store import Store, builders, builds, buildsets, changes, events, requests, slaves, sourcestamps, steps
+from tests.stores import new_store
 
 NOW = 1_700_000_000.0
 
@@ -31,7 +32,7 @@ class StoreCase(SynchronousTestCase):
         self.directory = Path(self.mktemp())
         self.directory.mkdir(parents=True)
         self.path = self.directory / "state.sqlite"
-        self.store = Store.open(self.path)
+        self.store = new_store(self.path)
         self.builders = self.store.transact(builders.sync, [("full", "all of it", ["a", "b"]), ("quick", "", [])], NOW)
         self.slaves = self.store.transact(slaves.sync, ["bob", "al"], NOW)
         self.builder = self.builders["full"]

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot.model import Event, EventKind
 from buildbot.store import Store, events, sources
 from buildbot.store.store import SLOW_TRANSACTION_SECONDS
+from tests.stores import new_store
 
 NOW = 1_700_000_000.0
 
@@ -28,7 +29,7 @@ def note(store: Store, name: str) -> None:
 
 class TransactionCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.store = Store.open(Path(self.mktemp()).absolute())
+        self.store = new_store(Path(self.mktemp()).absolute())
         self.addCleanup(self.store.close)
 
     def noted(self) -> list[str]:

@@ -30,6 +30,7 @@ from buildbot.status.web.site import WebSite
 from buildbot.store import builders, builds, buildsets, changes, commands, logs, properties, slaves, sourcestamps, steps
 from buildbot.store.logfiles import Channel, LogFiles, LogWriter, log_path
 from buildbot.store.store import Store
+from tests.stores import new_store
 
 BUILDER = "a/b <x>"
 START = 1_700_000_000.0
@@ -110,7 +111,7 @@ class Served:
             self._temporary = tempfile.TemporaryDirectory()
             basedir = Path(self._temporary.name)
         self.clock = task.Clock()
-        self.store = Store.open(basedir / "state.sqlite")
+        self.store = new_store(basedir / "state.sqlite")
         self.log_files = LogFiles(basedir / "logs")
         self.control = Asking()
         self.config = a_config(port, **other)

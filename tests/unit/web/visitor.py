@@ -26,7 +26,7 @@ from buildbot.process.reattach import Away
 from buildbot.status.web.site import WebSite
 from buildbot.store import builders, slaves
 from buildbot.store.logfiles import LogFiles
-from buildbot.store.store import Store
+from tests.stores import new_store
 from tests.unit.web.served import Asking, a_config
 
 NOW = 1_700_000_000.0
@@ -108,7 +108,7 @@ class SiteCase(SynchronousTestCase):
         self.basedir = Path(self.mktemp())
         self.basedir.mkdir(parents=True)
         self.now = NOW
-        self.store = Store.open(self.basedir / "state.sqlite")
+        self.store = new_store(self.basedir / "state.sqlite")
         self.addCleanup(self.store.close)
         self.control = Control()
         self.away: dict[str, Away] = {}
