@@ -143,11 +143,11 @@ def _at_it(master: Master, slave: Slave) -> tuple[AtIt, ...]:
 
 
 def details_of(slave: Slave) -> tuple[tuple[str, str], ...]:
-    """What the slave told of itself, as text; never its environment, which may hold secrets."""
+    """What the slave told of itself, as text. Its version has a line already; its environment may hold secrets."""
     told = [
         (str(name), ", ".join(f"{n} {v}" for n, v in value.items()) if isinstance(value, dict) else str(value))
         for name, value in slave.details.items()
-        if name not in ("environ", "resumable", "access_uri") and value not in (None, "", {}, [])
+        if name not in ("environ", "resumable", "access_uri", "version") and value not in (None, "", {}, [])
     ]
     return tuple((name, text[:2000]) for name, text in told[:SHOWN_DETAILS])
 
