@@ -26,8 +26,9 @@ STABLE_SECONDS = 10.0
 """A connection that lasted this long starts the pauses anew; one that did not is a sign of two slaves with one name."""
 HOLDING_DELAY_SECONDS = 10.0
 """The longest pause while there are commands that a master waits for."""
-PROBE_AFTER_SECONDS = 50.0
-"""Our master says something every 20 s. After this much silence it is asked."""
+PROBE_AFTER_SECONDS = 30.0
+"""Our master says something every 20 s. After this much silence it is asked, soon enough to be back before the builds are
+given up, which the master does after 60 s."""
 PROBE_EVERY_SECONDS = 5.0
 KEEPALIVE_ANSWER_SECONDS = 15.0
 

@@ -120,7 +120,7 @@ class SlaveSession:
 
     def _plan_ping(self) -> None:
         if self.lost_why is None:
-            self._pinging = self._clock.callLater(PING_SECONDS, self._ping)
+            self._pinging = self._clock.callLater(max(PING_SECONDS - self.silent_for, 0.0), self._ping)
 
     def _ping(self) -> None:
         if self.silent_for < PING_SECONDS:

@@ -34,7 +34,7 @@ from buildbot.plugins import buildslave, changes, schedulers, steps, util
 c = BuildmasterConfig = {{}}
 c['title'] = 'Tested'
 c['buildbotURL'] = 'http://127.0.0.1:{http_port}/'
-c['protocols'] = {{'pb': {{'port': 'tcp:{pb_port}:interface=127.0.0.1'}}}}
+c['protocols'] = {{'pb': {{'port': 'tcp:{pb_port}:interface={pb_host}'}}}}
 c['www'] = {{'port': 'tcp:{http_port}:interface=127.0.0.1', 'auth': util.HTPasswdAuth('htpasswd')}}
 c['slaves'] = [buildslave.BuildSlave('one', 'secret')]
 c['change_source'] = [changes.PBChangeSource(user='change', passwd='changepw')]
@@ -60,7 +60,7 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.task import deferLater
 from twisted.spread import pb
 
-port, changes = int(sys.argv[1]), [literal_eval(text) for text in sys.argv[2:]]
+host, port, changes = sys.argv[1], int(sys.argv[2]), [literal_eval(text) for text in sys.argv[3:]]
 
 async def send_all():
     avatar = None
@@ -68,7 +68,7 @@ async def send_all():
         try:
             if avatar is None:
                 factory = pb.PBClientFactory()
-                broker = await HostnameEndpoint(reactor, "127.0.0.1", port).connect(factory)
+                broker = await HostnameEndpoint(reactor, host, port).connect(factory)
                 login = factory.login(UsernamePassword(b"change", b"changepw")).addTimeout(5, reactor)
                 broker.notifyOnDisconnect(login.cancel)
                 avatar = await login
@@ -144,12 +144,16 @@ class Visitor:
 
 
 class AMaster:
-    """One master's directory, its process while it runs, and the slaves that belong to it."""
+    """One master's directory, its process while it runs, and the slaves that belong to it.
 
-    def __init__(self, processes: Processes, where: Path, *, make: bool = True) -> None:
+    `pb_host` is the address at which slaves and senders of changes reach it.
+    """
+
+    def __init__(self, processes: Processes, where: Path, *, make: bool = True, pb_host: str = "127.0.0.1") -> None:
         self.processes = processes
         self.where = where
         self.basedir = where / "master"
+        self.pb_host = pb_host
         self.pb_port, self.http_port = free_port(), free_port()
         self.web = Visitor(f"http://127.0.0.1:{self.http_port}")
         self.process: Process | None = None
@@ -166,7 +170,7 @@ class AMaster:
 
     def configure(self, more: str = "", *, before: str = "") -> None:
         """Write master.cfg: the usual one with these lines at its end."""
-        text = CONFIG.format(pb_port=self.pb_port, http_port=self.http_port)
+        text = CONFIG.format(pb_host=self.pb_host, pb_port=self.pb_port, http_port=self.http_port)
         (self.basedir / "master.cfg").write_text(before + text + more)
 
     def buildbot(self, *words: str | Path, code: int | None = 0, timeout: float = 60) -> str:
@@ -198,14 +202,22 @@ class AMaster:
     def log(self) -> str:
         return (self.basedir / "twistd.log").read_text(errors="replace")
 
-    def slave(self, name: str = "one", password: str = "secret", *, directory: str = "", wait: bool = True) -> Process:
-        """Start a buildslave, and wait until the master has taken it."""
+    def slave(
+        self,
+        name: str = "one",
+        password: str = "secret",
+        *,
+        directory: str = "",
+        inside: Sequence[str] = (),
+        wait: bool = True,
+    ) -> Process:
+        """Start a buildslave, and wait until the master has taken it. `inside`: words before its command line."""
         basedir = self.where / (directory or f"slave-{name}")
-        where = f"127.0.0.1:{self.pb_port}"
+        where = f"{self.pb_host}:{self.pb_port}"
         words = ["create-slave", "--quiet", "--force", "--maxdelay=2", str(basedir), where, name, password]
         assert buildslave_command(words) == 0
         connections = self.log.count(f"slave {name} is connected")
-        process = self.processes.start([BUILDSLAVE, "start", "--nodaemon", basedir], name=basedir.name)
+        process = self.processes.start([*inside, BUILDSLAVE, "start", "--nodaemon", basedir], name=basedir.name)
         if wait:
             wait_until(lambda: self.log.count(f"slave {name} is connected") > connections, 60, f"slave {name}")
         return process
@@ -216,7 +228,7 @@ class AMaster:
 
     def sending(self, revisions: tuple[str, ...], **keys: Any) -> Process:
         changes = [repr({"who": "ann", "files": ["a.c"], "revision": name} | keys) for name in revisions]
-        return self.processes.python("-c", SENDER, str(self.pb_port), *changes, name="sender")
+        return self.processes.python("-c", SENDER, self.pb_host, str(self.pb_port), *changes, name="sender")
 
     # -- what is in the store
 

@@ -415,6 +415,12 @@ class TestTimeLimits(SynchronousTestCase):
         assert len(self.gone) == 1
         assert self.clock.getDelayedCalls() == []
 
+    def test_it_is_asked_so_long_after_its_last_word(self) -> None:
+        self.clock.advance(PING_SECONDS - 1)
+        self.session.is_traffic()
+        self.clock.pump([1] * int(PING_SECONDS))
+        assert self.mind.calls[-1] == "print"
+
     def test_a_slave_that_talks_is_not_asked(self) -> None:
         for _ in range(10):
             self.clock.advance(PING_SECONDS / 2)
