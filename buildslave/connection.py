@@ -27,8 +27,8 @@ STABLE_SECONDS = 10.0
 HOLDING_DELAY_SECONDS = 10.0
 """The longest pause while there are commands that a master waits for."""
 PROBE_AFTER_SECONDS = 30.0
-"""Our master says something every 20 s. After this much silence it is asked, soon enough to be back before the builds are
-given up, which the master does after 60 s."""
+"""Our master says something every 20 s. After this much silence it is asked, soon enough to be back before it gives up
+the builds, which it does after 60 s."""
 PROBE_EVERY_SECONDS = 5.0
 KEEPALIVE_ANSWER_SECONDS = 15.0
 
