@@ -13,7 +13,7 @@ from buildbot.model import Result
 from buildbot.process.build import Build, BuildServices
 from buildbot.process.recipe import difference, recipe_of
 from buildbot.process.steplog import close_left_open
-from buildbot.store import Store, actions, builders, builds, requests, slaves, steps
+from buildbot.store import Store, actions, builders, builds, commands, requests, slaves, steps
 
 _log = Logger()
 
@@ -24,6 +24,7 @@ def restore(config: Any, services: Callable[[], BuildServices]) -> list[Build]:
     A build cannot go on when its builder, its slave or its steps are not what they were: it ends as RETRY, and says so.
     """
     store, now = services().store, services().now()
+    store.transact_durable(commands.leave_a_gap)
     store.transact(slaves.none_connected, now)
     going_on = []
     for row in builds.running(store):

@@ -84,6 +84,8 @@ class StepLog:
         self._watchers: list[Watcher] = []
         self._decoders: dict[Channel, Any] = {}
         self._files = files
+        if not log_rows.is_known(store, step, slug):
+            files.remove(path)  # of a build that a loss of power took from the store
         self.id: LogID = store.transact(log_rows.add, step=step, name=name, slug=slug, kind=kind, path=path, now=now())
         self.path = path
         self._masker = masker

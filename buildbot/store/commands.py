@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from buildbot.model import JSON, BuildID, CommandID, CommandState, RemoteCommandRow, SlaveID, StepID
 from buildbot.store.store import Queries, Store
 
+GAP = 100_000  # more commands than can be ordered between two checkpoints of the store
 COLUMNS = "id, step_id, ordinal, name, args, state, incarnation, ordered_at, finished_at, outcome, left_at"
 
 
@@ -63,6 +64,16 @@ def order(
             now,
         )
     )
+
+
+def leave_a_gap(store: Store, size: int = GAP) -> None:
+    """Give none of the next ids. A loss of power may have taken the newest commands from the store, but not from the
+    slaves that got them: an order under the id of one of those would be taken for that one."""
+    store.execute(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'commands', 0 "
+        "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'commands')"
+    )
+    store.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'commands'", size)
 
 
 class Diverged(Exception):

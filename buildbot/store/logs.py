@@ -29,6 +29,10 @@ def add(store: Store, *, step: StepID, name: str, slug: str, kind: str, path: st
     )
 
 
+def is_known(store: Store, step: StepID, slug: str) -> bool:
+    return store.value("SELECT 1 FROM logs WHERE step_id = ? AND slug = ?", step, slug) is not None
+
+
 def finish(store: Store, id: LogID, size: int, lines: int, now: float) -> None:
     store.execute(
         "UPDATE logs SET size = ?, lines = ?, finished_at = ? WHERE id = ? AND finished_at IS NULL",
