@@ -231,7 +231,7 @@ class Build(BuildFacts):
         await self._set_up_properties()
         if begins and not await self._is_wanted():
             return False
-        self.env = dict(await render(self.config.env, self)) if self.config.env else {}
+        self.env = dict(await render(self.config.env, self.properties)) if self.config.env else {}
         return True
 
     async def _set_up_properties(self) -> None:
@@ -249,11 +249,11 @@ class Build(BuildFacts):
 
     async def _is_wanted(self) -> bool:
         wanted = self.config.do_build_if
-        return wanted is None or bool(await render(wanted(self), self))  # it may answer with a Deferred
+        return wanted is None or bool(await render(wanted(self), self.properties))  # it may answer with a Deferred
 
     async def _runs_always(self, step: BuildStep) -> bool:
         try:
-            return bool(await self.ending.wait_for(render(step.alwaysRun, self), limited=self.stopped))
+            return bool(await self.ending.wait_for(render(step.alwaysRun, self.properties), limited=self.stopped))
         except CancelledError:
             raise
         except GivenUp:
@@ -283,7 +283,7 @@ class Build(BuildFacts):
         workdir = getattr(self.config.factory, "workdir", "build")
         if callable(workdir) and not needs_rendering(workdir):
             workdir = workdir(self.sources[0] if len(self.sources) == 1 else self.sources)
-        return str(await render(workdir, self))
+        return str(await render(workdir, self.properties))
 
     # -- its slave
 

@@ -44,7 +44,7 @@ async def set_up_properties(build: Build | Prospect) -> None:
         (build.config.defaultProperties, "Builder default"),
         (build.services.properties, "master.cfg"),
     ):
-        mine.update(await render(given, build), source)
+        mine.update(await render(given, build.properties), source)
     for stamp in build.sources:
         for change in stamp.changes:
             mine.updateFromProperties(change.properties)
@@ -52,7 +52,7 @@ async def set_up_properties(build: Build | Prospect) -> None:
         for asked in properties.of(build.store, "buildset", request.buildset_id):
             mine.setProperty(asked.name, asked.value, asked.source)
     _set_standard_properties(build)
-    builders, slaves = await render((build.config.properties, build.slave_config.properties), build)
+    builders, slaves = await render((build.config.properties, build.slave_config.properties), mine)
     mine.update(builders, "Builder")
     mine.update(slaves, "BuildSlave")
     _set_standard_properties(build)  # nobody else's business, whatever was given

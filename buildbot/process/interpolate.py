@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
 from zope.interface import implementer
@@ -141,23 +142,25 @@ def _converted(value: Any, conversion: str) -> str:
         raise RenderingError(f"%{conversion} cannot show {value!r}: {wrong}") from wrong
 
 
-def _default_if(lookup: Lookup, default: Any, *, also_when_false: bool) -> Lookup:
+def _deciding(lookup: Lookup, choose: Callable[[Any], Any]) -> Lookup:
+    """What `choose` makes of the looked up value, which is rendered first: nobody knows the truth of a renderable."""
+
+    async def later(found: Any, properties: PropertySource) -> Any:
+        return choose(await render(found, properties))
+
     def value(properties: PropertySource) -> Any:
         found = lookup(properties)
-        if found is _MISSING or (also_when_false and not found):
-            return default
-        return found
+        return later(found, properties) if needs_rendering(found) else choose(found)
 
     return value
+
+
+def _default_if(lookup: Lookup, default: Any, *, also_when_false: bool) -> Lookup:
+    return _deciding(lookup, lambda found: default if found is _MISSING or (also_when_false and not found) else found)
 
 
 def _either(lookup: Lookup, if_yes: Any, if_no: Any, *, by_truth: bool) -> Lookup:
-    def value(properties: PropertySource) -> Any:
-        found = lookup(properties)
-        yes = found is not _MISSING and (bool(found) or not by_truth)
-        return if_yes if yes else if_no
-
-    return value
+    return _deciding(lookup, lambda found: if_yes if found is not _MISSING and (found or not by_truth) else if_no)
 
 
 def _property(name: str) -> Lookup:
@@ -172,9 +175,10 @@ class Interpolate(Operators):
     """Text with fields that are filled in for each build: `Interpolate("%(prop:branch)s on %(src:lib:revision)s")`.
 
     Selectors: `prop:NAME`, `src:CODEBASE:ATTRIBUTE`, `slave:NAME` or `worker:NAME`, `secret:NAME`, `kw:NAME` (the
-    keyword arguments, themselves renderable). After the key may stand `:-default` (not set), `:~default` (not set or
-    false), `:+text` (text if set), `:?|yes|no` (by being set) or `:#?|yes|no` (by being true), where `|` may be any
-    character; these texts may hold fields again. With positional arguments the string holds plain `%s` instead.
+    keyword arguments: values, renderables or functions of the properties). After the key may stand `:-default` (not
+    set), `:~default` (not set or false), `:+text` (text if set), `:?|yes|no` (by being set) or `:#?|yes|no` (by being
+    true), where `|` may be any character; these texts may hold fields again. With positional arguments the string
+    holds plain `%s` instead.
     """
 
     __slots__ = ("fmtstring", "args", "kwargs", "_pieces")
@@ -333,22 +337,9 @@ def _secret(rest: str, kwargs: Mapping[str, Any]) -> tuple[Lookup, str]:
 def _kw(rest: str, kwargs: Mapping[str, Any]) -> tuple[Lookup, str]:
     name, operation = _key_and_operation(rest, "keyword argument")
     given = kwargs.get(name, _MISSING)
-    if not operation or not needs_rendering(given):
-        return (lambda properties: given), operation
-    return _RenderedFirst(given).lookup, operation
-
-
-class _RenderedFirst:
-    """A renderable keyword argument under an operator: `:~` and `:#?` ask for the truth of its rendered value."""
-
-    def __init__(self, given: Any) -> None:
-        self._given = given
-
-    def lookup(self, properties: PropertySource) -> Any:
-        value = self._given
-        while is_renderable(value) and not is_waiting(value):
-            value = value.getRenderingFor(properties)
-        return value
+    if isinstance(given, FunctionType | MethodType):
+        return (lambda properties: given(properties)), operation
+    return (lambda properties: given), operation
 
 
 _SELECTORS: Mapping[str, Callable[[str, Mapping[str, Any]], tuple[Lookup, str]]] = {

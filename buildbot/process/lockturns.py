@@ -65,7 +65,7 @@ async def locks_of_build(builder: BuilderConfig, slave: Any, build: Any) -> Want
 
     build: a Build or a Prospect.
     """
-    given = await render(builder.locks, build)
+    given = await render(builder.locks, build.properties)
     return wants_of([*given, *slave.locks], slave.name)
 
 

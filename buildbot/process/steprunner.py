@@ -40,7 +40,7 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
     wrong_name: Exception | None = None
     if needs_rendering(step.name):
         try:
-            step.name = await build.ending.wait_for(render(step.name, build), limited=stopped_before)
+            step.name = await build.ending.wait_for(render(step.name, build.properties), limited=stopped_before)
         except CancelledError:
             raise
         except Exception as bug:
@@ -123,7 +123,7 @@ async def recall_step(step: BuildStep, record: steps.Record) -> tuple[int, list[
         if not needs_rendering(value):
             continue
         try:
-            setattr(step, name, await render(value, step.build))
+            setattr(step, name, await render(value, step.build.properties))
         except CancelledError:
             raise
         except Exception:
@@ -146,7 +146,7 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
         for name in step.all_renderables():
             value = getattr(step, name)
             if needs_rendering(value):
-                setattr(step, name, await render(value, step.build))
+                setattr(step, name, await render(value, step.build.properties))
         if step.workdir is None:
             step.workdir = await step.build.default_workdir()
         if not await _is_wanted(step):
@@ -234,7 +234,7 @@ def _note(step: BuildStep, bug: Exception) -> None:
 async def _is_wanted(step: BuildStep) -> bool:
     wanted = step.doStepIf
     if needs_rendering(wanted):
-        wanted = await render(wanted, step.build)
+        wanted = await render(wanted, step.build.properties)
     if callable(wanted):
         wanted = wanted(step)
         if isawaitable(wanted):

@@ -65,6 +65,7 @@ class SlaveView:
         self.name = self.slavename = self.workername = session.name
         self.config = config
         given = {**config.defaultProperties, **config.properties}
+        given |= {"slavename": session.name, "workername": session.name}
         self.properties = Properties.fromDict({name: (value, "BuildSlave") for name, value in given.items()})
         self.info = Properties.fromDict({name: (value, "Worker") for name, value in session.details.items()})
         self.slave = self.worker = self

@@ -112,6 +112,10 @@ def test_interpolate(text: str, expected: str) -> None:
         ("%(prop:missing:-%(kw:a)s)s", {"a": Interpolate("<%(prop:x)s>")}, "<ex>"),
         ("%(kw:a)s", {"a": None}, ""),
         ("%(kw:a:-d)s", {}, "d"),
+        ("%(kw:a)s", {"a": lambda properties: properties["x"] + "!"}, "ex!"),
+        ("%(kw:a:#?|yes|no)s", {"a": lambda properties: properties["empty"]}, "no"),
+        ("%(kw:a:#?|yes|no)s", {"a": waiting("")}, "no"),
+        ("%(kw:a:~else)s", {"a": Interpolate("%(kw:b)s", b=waiting(""))}, "else"),
     ],
 )
 def test_interpolate_with_keywords(text: str, keywords: dict[str, Any], expected: str) -> None:

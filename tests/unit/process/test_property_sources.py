@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from buildbot.model import NewChange
+from buildbot.model import NewChange, Result
 from buildbot.process.factory import BuildFactory
-from buildbot.process.properties import Interpolate, Property, URLForBuild
+from buildbot.process.properties import Interpolate, Property, URLForBuild, renderer
 from buildbot.steps.shell import ShellCommand
 from buildbot.store import properties
 from tests.rig import RigCase, Source
@@ -100,3 +100,28 @@ class TestSources(RigCase):
         again = self.rig.control.rebuild(built.row.id, "me", "")
         repeated = {each.name: each.value for each in properties.of(self.rig.store, "buildset", again)}
         self.assertEqual(repeated, given("request"))
+
+
+class TestWhatFunctionsAreGiven(RigCase):
+    async def test_functions_everywhere_get_properties_by_name(self) -> None:
+        """As users write them: props["x"], "x" in props, props.getBuild()."""
+        seen: dict[str, str] = {}
+
+        def told(where: str) -> Any:
+            @renderer
+            def function(props: Any) -> str:
+                assert "color" in props
+                seen[where] = f"{props['color']} of {props.getBuild().builder_name}"
+                return "true"
+
+            return function
+
+        self.rig.config.properties["color"] = "red"
+        step = ShellCommand(command=["true"], env={"A": told("env")}, name=told("name"), doStepIf=told("doStepIf"))
+        factory = BuildFactory([step])
+        factory.workdir = told("workdir")
+        self.rig.add_builder("b", factory, properties={"p": told("properties")}, env={"B": told("builder's env")})
+        built = await self.rig.build("b")
+        self.assertEqual(built.row.result, Result.SUCCESS)
+        everywhere = ("env", "name", "doStepIf", "workdir", "properties", "builder's env")
+        self.assertEqual(seen, dict.fromkeys(everywhere, "red of b"))
