@@ -303,10 +303,10 @@ class _URLForBuild(Operators):
     __slots__ = ()
 
     def getRenderingFor(self, properties: PropertySource) -> Any:
-        build = build_of(properties)
-        if build is None:
+        url = getattr(build_of(properties), "getUrl", None)
+        if url is None:
             raise RenderingError("URLForBuild has no value outside a build")
-        return build.getUrl()
+        return url()
 
     def __repr__(self) -> str:
         return "URLForBuild"

@@ -29,6 +29,7 @@ JUDGED_A_PASS = 100
 JUDGING_SECONDS = 0.02
 _LONGEST_REASON = 500
 _STAMP_DEFAULTS = ("repository", "branch", "revision", "project")
+_STAMP = ("codebase", *_STAMP_DEFAULTS)
 
 _log = Logger()
 
@@ -60,6 +61,25 @@ class Unsettled(NamedTuple):
 
 
 Answers = Mapping[Any, Settled | Unsettled]  # by what each scheduler knows its decisions by
+
+
+class Planned(Properties):
+    """The properties of a buildset that is about to be made: what renderables of a scheduler are given.
+
+    sourcestamps: a dictionary for each, with codebase, repository, project, branch and revision (also what `src:` of an
+    Interpolate asks). changes: those that it is made of, files: the paths that these touch.
+    """
+
+    __slots__ = ("changes", "files", "sourcestamps")
+
+    def __init__(self, sources: Sequence[Mapping[str, Any]], changes: Sequence[UserChange]) -> None:
+        super().__init__()
+        self.sourcestamps = [{**dict.fromkeys(_STAMP), **source} for source in sources]
+        self.changes = list(changes)
+        self.files = sorted({path for change in changes for path in change.files})
+
+    def getSourceStamp(self, codebase: str = "") -> Mapping[str, Any] | None:
+        return next((source for source in self.sourcestamps if source["codebase"] == codebase), None)
 
 
 class Scheduler(Protocol):
@@ -155,11 +175,17 @@ class BaseScheduler:
         return Settled(tuple(self.builderNames), self._own_properties(self.properties), self.priority)
 
     async def settle(
-        self, changes_by_codebase: Mapping[str, Sequence[UserChange]], given: Sequence[Property] = ()
+        self,
+        changes_by_codebase: Mapping[str, Sequence[UserChange]],
+        sources: Sequence[Mapping[str, Any]] = (),
+        given: Sequence[Property] = (),
     ) -> Settled | Unsettled:
-        """Render properties and builder names and ask for the priority. What is `given` goes over its properties."""
+        """Render properties and builder names and ask for the priority. What is `given` goes over its properties.
+
+        sources: what will be built of each codebase.
+        """
         try:
-            return await self._settle(changes_by_codebase, given)
+            return await self._settle(changes_by_codebase, sources, given)
         except CancelledError:
             raise
         except Exception as wrong:
@@ -168,12 +194,14 @@ class BaseScheduler:
             return Unsettled(text)
 
     async def _settle(
-        self, changes_by_codebase: Mapping[str, Sequence[UserChange]], given: Sequence[Property]
+        self,
+        changes_by_codebase: Mapping[str, Sequence[UserChange]],
+        sources: Sequence[Mapping[str, Any]],
+        given: Sequence[Property],
     ) -> Settled:
-        known = Properties()
-        for seen in changes_by_codebase.values():
-            for change in seen:
-                known.updateFromProperties(change.properties)
+        known = Planned(sources, [change for seen in changes_by_codebase.values() for change in seen])
+        for change in known.changes:
+            known.updateFromProperties(change.properties)
         _set(known, given)
         known.setProperty("scheduler", self.name, "Scheduler")
         values = await render(self.properties, known)
@@ -347,7 +375,7 @@ async def _awaiting(answer: Awaitable[Any]) -> Any:
 
 def is_dynamic(names: Any) -> bool:
     """Whether builderNames is something that gives the names of each build only when asked."""
-    return not isinstance(names, (str, list, tuple)) and needs_rendering(names)
+    return needs_rendering(names)
 
 
 def _set(known: Properties, given: Sequence[Property]) -> None:

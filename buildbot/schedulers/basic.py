@@ -91,7 +91,7 @@ class BaseBasicScheduler(JudgingScheduler):
     async def ask(self, store: Queries, now: float) -> Answers:
         if not self.asks:
             return {}
-        return {due: await self.settle(self.seen(store, self._changes_of(store, due))) for due in self._due(store, now)}
+        return {due: await self.settle_changes(store, self._changes_of(store, due)) for due in self._due(store, now)}
 
     def run(self, store: Store, now: float, answers: Answers | None = None) -> float | None:
         schedulers.retire_unimportant(store, self.name, schedulers.MOST_UNIMPORTANT if self.treeStableTimer else 0)

@@ -9,10 +9,10 @@ from twisted.logger import Logger
 
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error
-from buildbot.model import BuildsetID, EventID
+from buildbot.model import BuildsetID, ChangeID, EventID
 from buildbot.schedulers.base import Answers, BaseScheduler, Settled, Unsettled
-from buildbot.schedulers.judging import REASON, formatted
-from buildbot.store import Store, buildsets, events, schedulers, sourcestamps
+from buildbot.schedulers.judging import REASON, formatted, seen
+from buildbot.store import Store, buildsets, changes, events, schedulers, sourcestamps
 from buildbot.store.buildsets import Ended
 from buildbot.store.store import Queries
 
@@ -54,7 +54,24 @@ class Dependent(BaseScheduler):
     async def ask(self, store: Store, now: float) -> Answers:
         if not self.asks:
             return {}
-        return {each.event: await self.settle({}) for each in self._ended(store) if each.result in buildsets.GOOD}
+        return {
+            each.event: await self._settle_after(store, each.buildset)
+            for each in self._ended(store)
+            if each.result in buildsets.GOOD
+        }
+
+    async def _settle_after(self, store: Queries, upstream: BuildsetID) -> Settled | Unsettled:
+        sources = [stamp._asdict() for stamp in sourcestamps.of_buildset(store, upstream)]
+        sources += [{"codebase": name, **self.codebases[name]} for name in self._others(store, upstream)]
+        made_of: dict[str, list[ChangeID]] = {}
+        for change in changes.of_buildset(store, upstream):
+            made_of.setdefault(change.codebase, []).append(change.id)
+        return await self.settle(seen(store, made_of), sources)
+
+    def _others(self, store: Queries, upstream: BuildsetID) -> list[str]:
+        """The codebases that the other buildset does not have."""
+        there = {stamp.codebase for stamp in sourcestamps.of_buildset(store, upstream)}
+        return [name for name, given in self.codebases.items() if name not in there and (name or given)]
 
     def run(self, store: Store, now: float, answers: Answers | None = None) -> float | None:
         ended = self._ended(store)
@@ -86,7 +103,8 @@ class Dependent(BaseScheduler):
         self.build_after(store, settled, upstream, self.reason, now)
 
     async def settle_now(self, store: Queries) -> Settled | Unsettled:
-        return await self.settle({})
+        newest = buildsets.newest_good(store, self.upstream_name)
+        return await self.settle({}) if newest is None else await self._settle_after(store, newest)
 
     def build_now(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID | None:
         """Build the source of the last buildset of the other scheduler that ended well; None: there is none."""
@@ -94,9 +112,7 @@ class Dependent(BaseScheduler):
         return None if newest is None else self.build_after(store, settled, newest, reason, now)
 
     def build_after(self, store: Store, settled: Settled, upstream: BuildsetID, reason: str, now: float) -> BuildsetID:
-        known = sourcestamps.of_buildset(store, upstream)
-        there = {stamp.codebase for stamp in known}
-        others = [name for name, given in self.codebases.items() if name not in there and (name or given)]
-        source = [stamp.id for stamp in known]
-        source += [sourcestamps.add(store, codebase=name, now=now, **self.codebases[name]) for name in others]
+        source = [stamp.id for stamp in sourcestamps.of_buildset(store, upstream)]
+        for name in self._others(store, upstream):
+            source.append(sourcestamps.add(store, codebase=name, now=now, **self.codebases[name]))
         return self.submit(store, settled, source, newest=None, reason=reason, now=now)

@@ -121,21 +121,28 @@ class JudgingScheduler(BaseScheduler):
 
     def stamps_of(self, store: Store, by_codebase: Mapping[str, Sequence[ChangeID]], now: float) -> list[SourceStampID]:
         """A stamp for each codebase: at its newest change, or else what is built of it without one."""
-        return [
-            self._stamp(store, codebase, by_codebase.get(codebase, []), now)
-            for codebase in [*self.codebases, *(name for name in by_codebase if name not in self.codebases)]
-        ]
+        found = []
+        for codebase, source in self.sources_of(store, by_codebase).items():
+            ids = by_codebase.get(codebase, [])
+            if ids and self.createAbsoluteSourceStamps:
+                last = schedulers.state(store, self.name, _LAST_STAMPS, {})
+                schedulers.set_state(store, self.name, _LAST_STAMPS, {**last, codebase: source})
+            found.append(sourcestamps.add(store, codebase=codebase, changes=ids, now=now, **source))
+        return found
 
-    def _stamp(self, store: Store, codebase: str, ids: Sequence[ChangeID], now: float) -> SourceStampID:
+    def sources_of(self, store: Queries, by_codebase: Mapping[str, Sequence[ChangeID]]) -> dict[str, dict[str, Any]]:
+        """What is built of each codebase when these changes are."""
+        return {
+            codebase: self._source(store, codebase, by_codebase.get(codebase, []))
+            for codebase in dict.fromkeys([*self.codebases, *by_codebase])
+        }
+
+    def _source(self, store: Queries, codebase: str, ids: Sequence[ChangeID]) -> dict[str, Any]:
         if not ids:
-            return sourcestamps.add(store, codebase=codebase, now=now, **self._without_change(store, codebase))
+            return self._without_change(store, codebase)
         newest = changes.get(store, max(ids))
         assert newest is not None
-        source = {name: getattr(newest, name) for name in ("repository", "project", "branch", "revision")}
-        if self.createAbsoluteSourceStamps:
-            last = schedulers.state(store, self.name, _LAST_STAMPS, {})
-            schedulers.set_state(store, self.name, _LAST_STAMPS, {**last, codebase: source})
-        return sourcestamps.add(store, codebase=codebase, changes=ids, now=now, **source)
+        return {name: getattr(newest, name) for name in ("repository", "project", "branch", "revision")}
 
     def _without_change(self, store: Queries, codebase: str) -> dict[str, Any]:
         """What is built of a codebase in which nothing changed."""
@@ -145,8 +152,16 @@ class JudgingScheduler(BaseScheduler):
                 return dict(last)
         return self.codebases.get(codebase, {})
 
+    async def settle_changes(
+        self, store: Queries, by_codebase: Mapping[str, Sequence[ChangeID]]
+    ) -> Settled | Unsettled:
+        """Ask the user's callables about a buildset of these changes."""
+        sources = self.sources_of(store, by_codebase) if by_codebase else self._newest(store)
+        planned = [{"codebase": codebase, **source} for codebase, source in sources.items()]
+        return await self.settle(seen(store, by_codebase), planned)
+
     async def settle_now(self, store: Queries) -> Settled | Unsettled:
-        return await self.settle(self.seen(store, self.waiting_changes(store, None)))
+        return await self.settle_changes(store, self.waiting_changes(store, None))
 
     def build_now(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID | None:
         """A buildset of all that has changed, and of the newest of what has not."""
@@ -157,12 +172,15 @@ class JudgingScheduler(BaseScheduler):
 
     def build_newest(self, store: Store, settled: Settled, reason: str, now: float) -> BuildsetID:
         """A buildset of the newest source, on the scheduler's branch if it has one."""
-        branch = {"branch": self.branches[0]} if self.branches is not None and len(self.branches) == 1 else {}
         source = [
-            sourcestamps.add(store, codebase=codebase, now=now, **(branch | self._without_change(store, codebase)))
-            for codebase in self.codebases
+            sourcestamps.add(store, codebase=codebase, now=now, **source)
+            for codebase, source in self._newest(store).items()
         ]
         return self.submit(store, settled, source, newest=None, reason=reason, now=now)
+
+    def _newest(self, store: Queries) -> dict[str, dict[str, Any]]:
+        branch = {"branch": self.branches[0]} if self.branches is not None and len(self.branches) == 1 else {}
+        return {codebase: branch | self._without_change(store, codebase) for codebase in self.codebases}
 
     def build_changes(
         self, store: Store, settled: Settled, by_codebase: Mapping[str, Sequence[ChangeID]], reason: str, now: float
@@ -174,16 +192,17 @@ class JudgingScheduler(BaseScheduler):
         schedulers.retire(store, self.name, ids, buildset)
         return buildset
 
-    def seen(self, store: Queries, by_codebase: Mapping[str, Sequence[ChangeID]]) -> dict[str, list[UserChange]]:
-        """The changes as the user's functions get them, the newest of each codebase."""
-        seen: dict[str, list[UserChange]] = {}
-        for codebase, ids in by_codebase.items():
-            for id in ids[-MOST_ASKED:]:
-                change = changes.get(store, id)
-                if change is not None:
-                    given = properties.of(store, "change", id)
-                    seen.setdefault(codebase, []).append(UserChange(change, changes.files(store, id), given))
-        return seen
+
+def seen(store: Queries, by_codebase: Mapping[str, Sequence[ChangeID]]) -> dict[str, list[UserChange]]:
+    """The changes as the user's functions get them, the newest of each codebase."""
+    found: dict[str, list[UserChange]] = {}
+    for codebase, ids in by_codebase.items():
+        for id in ids[-MOST_ASKED:]:
+            change = changes.get(store, id)
+            if change is not None:
+                given = properties.of(store, "change", id)
+                found.setdefault(codebase, []).append(UserChange(change, changes.files(store, id), given))
+    return found
 
 
 def _as_branches(scheduler: str, branches: Any) -> tuple[str | None, ...] | None:

@@ -389,8 +389,9 @@ class NightlyTriggerable(ByCron, Triggerable):
         return schedulers.state(store, self.name, _TRIGGER) is not None
 
     async def settle_due(self, store: Queries) -> Settled | Unsettled:
-        kept = schedulers.state(store, self.name, _TRIGGER) or {"properties": [], "priority": 0}
-        return await self.prepare([Property(*each) for each in kept["properties"]], kept["priority"])
+        kept = schedulers.state(store, self.name, _TRIGGER) or {"properties": [], "priority": 0, "stamps": []}
+        given = [Property(*each) for each in kept["properties"]]
+        return await self.prepare(given, kept["priority"], [stamps.from_data(data) for data in kept["stamps"]])
 
     def fire(self, store: Store, settled: Settled | Unsettled, now: float) -> None:
         if isinstance(settled, Settled):

@@ -41,9 +41,12 @@ class Triggerable(BaseScheduler):
         if reason is not None and not isinstance(reason, str):
             error(f"scheduler {name!r}: reason is a string, not {reason!r}")
 
-    async def prepare(self, given: Sequence[Property], priority: int) -> Settled | Unsettled:
-        """What a buildset with these properties gets; `priority` is that of the build that asks."""
-        settled = await self.settle({}, given)
+    async def prepare(
+        self, given: Sequence[Property], priority: int, source: Sequence[Stamp] = ()
+    ) -> Settled | Unsettled:
+        """What a buildset of this source with these properties gets; `priority` is that of the build that asks."""
+        planned = [stamp._asdict() for stamp in stamps.with_defaults(self.codebases, source)]
+        settled = await self.settle({}, planned, given)
         if isinstance(settled, Settled) and self.inherits_priority:
             return settled._replace(priority=priority)
         return settled

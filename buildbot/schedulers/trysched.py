@@ -46,7 +46,8 @@ class TryBase(BaseScheduler):
 
     async def settled(self, job: TryJob) -> Settled:
         """The builders, properties and priority of this job. Raises BadInput: why the job is refused."""
-        known = await self.settle({})
+        planned = [{"codebase": name, **self._source(name, self._codebase(job), job)} for name in self.codebases]
+        known = await self.settle({}, planned)
         if isinstance(known, Unsettled):
             raise BadInput(f"the scheduler {self.name!r} cannot take jobs: {known.reason}")
         unknown = [name for name in job.builder_names if name not in known.builder_names]
@@ -56,7 +57,6 @@ class TryBase(BaseScheduler):
                 f"the scheduler {self.name!r} does not build {', '.join(map(repr, unknown))}; "
                 f"{hint or 'its builders are ' + ', '.join(known.builder_names)}"
             )
-        self._codebase(job)
         given = {each.name: each for each in known.properties if each.name != "scheduler"}
         given |= {name: Property(name, value, SOURCE) for name, value in job.properties.items()}
         if job.who:
@@ -78,20 +78,20 @@ class TryBase(BaseScheduler):
         )
 
     def _stamp(self, store: Store, codebase: str, job: TryJob, now: float) -> SourceStampID:
-        given = {key: value for key, value in self.codebases[codebase].items() if value is not None}
-        if codebase != self._codebase(job):
-            return sourcestamps.add(store, codebase=codebase, now=now, **given)
+        patched = self._codebase(job)
         patch = None
-        if job.patch:
+        if job.patch and codebase == patched:
             patch = sourcestamps.add_patch(store, job.patch, job.patch_level, job.subdir, job.who, job.comment)
+        source = self._source(codebase, patched, job)
+        return sourcestamps.add(store, codebase=codebase, patch_id=patch, now=now, **source)
+
+    def _source(self, codebase: str, patched: str, job: TryJob) -> dict[str, Any]:
+        """What is built of a codebase; `patched` is the one that the job is about."""
+        given = {key: value for key, value in self.codebases[codebase].items() if value is not None}
+        if codebase != patched:
+            return given
         asked = {"repository": job.repository, "project": job.project, "branch": job.branch}
-        return sourcestamps.add(
-            store,
-            codebase=codebase,
-            patch_id=patch,
-            now=now,
-            **{**given, **{key: value for key, value in asked.items() if value}, "revision": job.revision},
-        )
+        return {**given, **{key: value for key, value in asked.items() if value}, "revision": job.revision}
 
     def _codebase(self, job: TryJob) -> str:
         """Which codebase the job is about."""

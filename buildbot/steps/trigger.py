@@ -179,7 +179,7 @@ class Trigger(BuildStep):
         settled = []
         for call in calls:
             scheduler = self._scheduler(call.scheduler)
-            answer = await scheduler.prepare(call.properties, priority)
+            answer = await scheduler.prepare(call.properties, priority, given)
             if isinstance(answer, Unsettled):
                 raise CannotTrigger(f"scheduler {call.scheduler!r} cannot be triggered: {answer.reason}")
             settled.append((scheduler, answer, call.unimportant))

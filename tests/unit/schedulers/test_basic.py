@@ -468,6 +468,35 @@ class TestWhatABuildsetGets(SchedulerCase):
         self.assertEqual([len(self.requests(buildset)) for buildset in self.buildsets()], [1, 2])
         self.assertEqual(scheduler.listBuilderNames(), [])
 
+    def test_a_list_of_names_may_hold_renderables(self) -> None:
+        scheduler = AnyBranchScheduler("all", builderNames=["full", Interpolate("%(src::branch)s")])
+        self.configure(scheduler)
+        self.change(branch="quick")
+        self.drive_until_idle(scheduler)
+        self.assertEqual(len(self.requests(self.buildsets()[0])), 2)
+
+    def test_renderables_see_what_will_be_built(self) -> None:
+        asked = []
+
+        @renderer
+        def names(props: Any) -> list[str]:
+            asked.append((props.files, [change.revision for change in props.changes], props.sourcestamps))
+            return ["full"]
+
+        scheduler = AnyBranchScheduler(
+            "all",
+            builderNames=names,
+            codebases={"": {}, "lib": {"repository": "L", "branch": "stable"}},
+            properties={"on": Interpolate("%(src::branch)s/%(src:lib:branch)s/%(src:no:branch:-none)s")},
+        )
+        self.configure(scheduler)
+        self.change(revision="1", files=("b.c", "a.c"), repository="R", project="P")
+        self.drive_until_idle(scheduler)
+        lib = {"codebase": "lib", "repository": "L", "project": None, "branch": "stable", "revision": None}
+        main = {"codebase": "", "repository": "R", "project": "P", "branch": "main", "revision": "1"}
+        self.assertEqual(asked, [(["a.c", "b.c"], ["1"], [main, lib])])
+        self.assertEqual(self.properties(self.buildsets()[0])["on"].value, "main/stable/none")
+
 
 class TestArguments(SchedulerCase):
     def test_the_order_of_0_7(self) -> None:

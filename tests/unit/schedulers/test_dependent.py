@@ -6,7 +6,7 @@ from typing import Any
 
 from buildbot.config.errors import ConfigErrors
 from buildbot.model import Buildset, Result
-from buildbot.process.properties import renderer
+from buildbot.process.properties import Interpolate, renderer
 from buildbot.schedulers import dependent
 from buildbot.schedulers.basic import AnyBranchScheduler
 from buildbot.schedulers.dependent import Dependent
@@ -156,3 +156,18 @@ class TestDependent(DependentCase):
         self.assertEqual(Dependent("d", "up", ["full"]).upstream_name, "up")
         with self.assertRaises(ConfigErrors):
             Dependent("d", 7, ["full"])
+
+
+class TestItsRenderables(DependentCase):
+    def test_they_see_the_source_and_the_changes(self) -> None:
+        @renderer
+        def names(props: Any) -> list[str]:
+            (stamp,) = props.sourcestamps
+            return [stamp["branch"], *(change.revision for change in props.changes)]
+
+        self.set_up(builderNames=names, properties={"of": Interpolate("%(src::repository)s")})
+        self.end(self.submit(branch="full", revision="quick", repository="R"))
+        self.decide()
+        (buildset,) = self.down()
+        self.assertEqual(len(self.requests(buildset)), 2)
+        self.assertEqual(self.properties(buildset)["of"].value, "R")
