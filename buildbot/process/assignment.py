@@ -48,9 +48,10 @@ class Board:
         self._of_builder = Counter(build.builder for build in running)
         self._on_slave = Counter(build.slave for build in running)
         self._pairs = Counter(running)
-        self._roomy = {name for name in here if self._has_room(name)}
+        self._roomy = {name for name in here if self.has_room(name)}
 
-    def _has_room(self, slave: str) -> bool:
+    def has_room(self, slave: str) -> bool:
+        """Whether fewer builds run on this slave than its `max_builds` says."""
         most = self._most[slave]
         return most is None or self._on_slave[slave] < most
 
@@ -73,7 +74,7 @@ class Board:
         self._of_builder[builder] += 1
         self._on_slave[slave] += 1
         self._pairs[Busy(builder, slave)] += 1
-        if slave in self._roomy and not self._has_room(slave):
+        if slave in self._roomy and not self.has_room(slave):
             self._roomy.remove(slave)
 
 

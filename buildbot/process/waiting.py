@@ -46,7 +46,8 @@ class Snapshot:
     """What one builder's requests wait for, at one moment.
 
     builder: None when the configuration does not name it any more. most: the max_builds of its slaves. rivals: the next
-    requests of other builders that could use its slaves; their priorities are those of request and builder together.
+    requests of other builders that nobody has paused and that could use those of its slaves that are here; their
+    priorities are those of request and builder together.
     """
 
     now: float
@@ -101,32 +102,47 @@ def why_waiting(place: Place, at: Snapshot) -> Why:
     refusal = at.in_the_way.refusals.get(place.request)
     if refusal is not None:
         return Why((refusal,), None)
-    head, blocked = _of_the_builder(builder, usable, at)
-    reasons = [head] if head else []
+    head = _of_the_builder(builder, usable, at)
+    before = _outdone_by(place, builder, at) if head.contested else []
+    reasons = [head.reason] if head.reason else []
     if place.ahead:
         reasons.append(_behind(place))
-    elif not blocked:
-        reasons.extend(_outdone(place, builder, at))
-    return Why(tuple(reasons) or ("its turn comes now",), None if blocked else _start(place, builder, usable, at))
+    else:
+        reasons.extend(_outdone(place, builder, before))
+    start = None if head.open_ended else _start(builder, usable, at, place.ahead + len(before))
+    return Why(tuple(reasons) or ("its turn comes now",), start)
 
 
-def _of_the_builder(builder: BuilderConfig, usable: Sequence[str], at: Snapshot) -> tuple[str | None, bool]:
-    """What keeps the first of the queue waiting, and whether nobody knows how long that will last."""
+class _First(NamedTuple):
+    """What keeps the first of the queue waiting. open_ended: nobody knows how long that will last. contested: others
+    may get the place that it waits for."""
+
+    reason: str | None
+    open_ended: bool
+    contested: bool
+
+
+def _of_the_builder(builder: BuilderConfig, usable: Sequence[str], at: Snapshot) -> _First:
     board = Board({name: at.most.get(name) for name in usable}, [Busy(b.builder, b.slave or "") for b in at.running])
+    mine = [build for build in at.running if build.builder == builder.name]
     if board.is_at_its_limit(builder):
-        mine = [build for build in at.running if build.builder == builder.name]
-        return f"as many of its builds run as max_running allows: {_builds(mine, at)}", False
+        return _First(f"as many of its builds run as max_running allows: {_builds(mine, at)}", False, False)
     free = board.free_for(builder)
     if not free:
-        there = [build for build in at.running if build.slave in usable]
+        roomy = [name for name in usable if board.has_room(name)]  # only the builder's own builds keep it from these
+        there = [b for b in at.running if b.slave in usable and (b.slave not in roomy or b.builder == builder.name)]
         what = "its slave is busy" if len(usable) == 1 else "all its slaves that are here are busy"
-        return f"{what}: {_builds(there, at)}", False
+        most = builder.max_builds_per_slave
+        if most > 1 and len(roomy) == len(usable):
+            where = "its slave" if len(usable) == 1 else "each of its slaves that are here"
+            what = f"as many of its builds run on {where} as max_builds_per_slave ({most}) allows"
+        return _First(f"{what}: {_builds(there, at)}", False, len(roomy) < len(usable))
     locks = at.in_the_way.locks
     if all(locks.get(name) for name in free):
         held = list(dict.fromkeys(text for name in free for text in locks[name]))
-        return f"it waits for {_listed(held)}", True
+        return _First(f"it waits for {_listed(held)}", True, False)
     refusal = at.in_the_way.refusals.get(None)
-    return refusal, refusal is not None
+    return _First(refusal, refusal is not None, refusal is None)
 
 
 def _usable(at: Snapshot, slave: str) -> bool:
@@ -176,9 +192,9 @@ def _behind(place: Place) -> str:
     return f"{which} of this builder go{'es' if place.ahead == 1 else ''} before it{why}"
 
 
-def _outdone(place: Place, builder: BuilderConfig, at: Snapshot) -> list[str]:
+def _outdone(place: Place, builder: BuilderConfig, rivals: Sequence[Head]) -> list[str]:
     """Who goes before it for a slave that both could use."""
-    before = sorted(_outdone_by(place, builder, at), key=lambda rival: (-rival.priority, rival.submitted_at))
+    before = sorted(rivals, key=lambda rival: (-rival.priority, rival.submitted_at))
     if not before:
         return []
     first, total = before[0], place.priority + builder.priority
@@ -187,10 +203,9 @@ def _outdone(place: Place, builder: BuilderConfig, at: Snapshot) -> list[str]:
     return [f"request {first.request} of {first.builder} goes before it ({why}){more}"]
 
 
-def _start(place: Place, builder: BuilderConfig, usable: Sequence[str], at: Snapshot) -> float | None:
+def _start(builder: BuilderConfig, usable: Sequence[str], at: Snapshot, turns: int) -> float | None:
     """About when its build begins, if every build takes as long as usual and each of those before it needs one."""
     ends = _free_at(builder, usable, at)
-    turns = place.ahead + len(_outdone_by(place, builder, at))
     if turns and at.usual_seconds is None:
         return None
     for _ in range(turns):

@@ -374,6 +374,9 @@ class WorkerChoiceParameter(ChoiceStringParameter):
         super().__init__(name, label, **kw)
 
 
+BuildslaveChoiceParameter = WorkerChoiceParameter  # its name in 0.8
+
+
 @configurable
 class NestedParameter(BaseParameter):
     """A group of parameters. With a name, their values are one property, a dictionary; without, each is its own.

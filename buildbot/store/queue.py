@@ -128,7 +128,8 @@ class SlaveNow(NamedTuple):
 
 
 class Situation(NamedTuple):
-    """All that decides on when a builder's next build begins. heads: the next requests of other builders, by name."""
+    """All that decides on when a builder's next build begins. heads: the next requests of the rivals that nobody
+    has paused, by name."""
 
     running: tuple[Running, ...]
     slaves: dict[str, SlaveNow]
@@ -166,7 +167,8 @@ def situation(
         "(SELECT json_group_array(json_array(br.name, r.id, r.priority, r.submitted_at)) "
         "FROM (SELECT value FROM json_each(?3) LIMIT ?4) AS w JOIN builders AS br ON br.name = w.value "
         "JOIN build_requests AS r ON r.id = (SELECT id FROM build_requests WHERE builder_id = br.id "
-        f"AND {_OPEN} ORDER BY priority DESC, submitted_at, id LIMIT 1)), "
+        f"AND {_OPEN} ORDER BY priority DESC, submitted_at, id LIMIT 1) "
+        "WHERE NOT EXISTS (SELECT 1 FROM pauses WHERE kind = 'builder' AND name = br.name)), "
         + _EARLIER.format("?1"),
         builder,
         json.dumps(list(slaves)),

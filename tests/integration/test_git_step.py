@@ -611,6 +611,20 @@ class TestPatches(GitCase):
         self.assert_success(built)
         assert (self.work / "a").read_text() == "patched\n"
 
+    async def test_a_patch_with_binary_files(self) -> None:
+        made = bytes(range(256)) * 40
+        (self.repository.path / "picture").write_bytes(made)
+        git(self.repository.path, "add", "picture")
+        diff = git(self.repository.path, "diff", "--cached", "--binary", "--full-index").encode() + b"\n\n" + DIFF
+        git(self.repository.path, "reset", "--hard")
+        built = await self.check_out(Source("main", patch=(1, diff, "")))
+        self.assert_success(built)
+        assert (self.work / "picture").read_bytes() == made
+        assert (self.work / "a").read_text() == "patched\n"
+        await self.check_out()
+        assert not (self.work / "picture").exists()
+        assert (self.work / "a").read_text() == "one\n"
+
     async def test_a_patch_that_does_not_apply_is_a_failure_and_leaves_nothing(self) -> None:
         diff = DIFF.replace(b"-one", b"-other")
         built = await self.check_out(Source("main", patch=(1, diff, "")))

@@ -75,7 +75,7 @@ def test_the_examples_are_configurations() -> None:
     names.install()
     found: dict[str, Any] = {"c": {}}
     examples = [textwrap.dedent(text) for text in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", PAGE, re.MULTILINE)]
-    assert len(examples) == 5
+    assert len(examples) == 6
     for example in examples:
         exec(example, found)
     all_named = ["main", "topics", "force", "tests", "packages", "hourly", "nightly", "try", "jobs"]

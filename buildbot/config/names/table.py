@@ -32,6 +32,7 @@ _PARAMETERS = _from(
     "AnyPropertyParameter",
     "BaseParameter",
     "BooleanParameter",
+    "BuildslaveChoiceParameter",
     "ChoiceStringParameter",
     "CodebaseParameter",
     "FileParameter",
@@ -45,7 +46,6 @@ _PARAMETERS = _from(
     "TextParameter",
     "UserNameParameter",
     "WorkerChoiceParameter",
-    BuildslaveChoiceParameter="WorkerChoiceParameter",
 )
 
 _FILTER = _from("buildbot.changes.filter", "ChangeFilter")
@@ -190,9 +190,6 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.schedulers.canceller": _OLD_BUILDS,
     "buildbot.schedulers.canceller_buildset": _FAILING_BUILDSETS,
     "buildbot.schedulers.filter": _FILTER,
-    "buildbot.schedulers.forcesched": _from(
-        "buildbot.schedulers.forcesched", BuildslaveChoiceParameter="WorkerChoiceParameter"
-    ),
     "buildbot.secrets.providers.base": _SECRET_BASE,
     "buildbot.secrets.providers.file": _FILE_SECRETS,
     "buildbot.secrets.providers.passwordstore": _PASS_SECRETS,
@@ -233,6 +230,7 @@ OWN_MODULES = (
     "buildbot.process.remotecommand",
     "buildbot.process.results",
     "buildbot.schedulers.dependent",
+    "buildbot.schedulers.forcesched",
     "buildbot.schedulers.timed",
     "buildbot.schedulers.triggerable",
     "buildbot.schedulers.trysched",

@@ -35,6 +35,7 @@ class ForceForm:
     """One scheduler's form. Fields are as the scheduler describes them; with what was typed, and what is wrong."""
 
     scheduler: str
+    label: str
     button: str
     fields: tuple[Field, ...]
     open: bool
@@ -142,6 +143,7 @@ def forms(master: Master, builder: Builder, asked: Asked, failed: str, errors: d
     return [
         ForceForm(
             scheduler=scheduler.name,
+            label=scheduler.label,
             button=scheduler.buttonName,
             fields=fields_of(
                 scheduler.describe_fields(builder.name),

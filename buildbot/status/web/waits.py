@@ -20,6 +20,7 @@ def snapshot(master: Master, builder: Builder, now: float) -> Snapshot:
         if other.name != builder.name and not set(names).isdisjoint(other.slavenames)
     }
     found = queue.situation(master.store, builder.id, names, list(others))
+    here = {name for name, slave in found.slaves.items() if slave.connected_at is not None and slave.pause is None}
     return Snapshot(
         now=now,
         builder=config,
@@ -30,6 +31,7 @@ def snapshot(master: Master, builder: Builder, now: float) -> Snapshot:
         rivals=[
             Head(name, priority + others[name].priority, submitted_at, request)
             for name, request, priority, submitted_at in found.heads
+            if not here.isdisjoint(others[name].slavenames)
         ],
         usual_seconds=usual_of(found.earlier),
         in_the_way=InTheWay() if config is None else master.in_the_way(config),

@@ -7,6 +7,7 @@ revision that was (`got_revision`). All else is here.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from buildbot.process.sourcestamp import PatchView
 OLD_MODES = {"update": ("incremental", None), "copy": ("full", "copy"), "clobber": ("full", "clobber")}
 DIFF = ".buildbot-diff"
 PATCHED = ".buildbot-patched"
+_BINARY = re.compile(rb"^GIT binary patch\r?$", re.MULTILINE)
 ANY_RC = dict.fromkeys(range(-1, 256), SUCCESS)
 
 
@@ -246,8 +248,10 @@ class Source(CommandMixin, BuildStep):
         where = posixpath.join(str(self.workdir), subdir)
         await self._send(where, DIFF, patch.body)
         await self._send(str(self.workdir), PATCHED, b"")
-        words = [f"-p{patch.level}", "--remove-empty-files", "--force", "--forward", "--input", DIFF]
-        done = await self.shell(["patch", *words], workdir=where)
+        words = ["patch", f"-p{patch.level}", "--remove-empty-files", "--force", "--forward", "--input", DIFF]
+        if _BINARY.search(patch.body):  # which patch does not know
+            words = ["git", "apply", f"-p{patch.level}", "--whitespace=nowarn", DIFF]
+        done = await self.shell(words, workdir=where)
         await self._run(RemoteCommand("rmfile", {"path": posixpath.join(where, DIFF)}, ignore_updates=True))
         made = [path for path in new_paths(patch.body, patch.level) if not path.startswith(("/", "../"))]
         await self.note_patched([PATCHED, *(posixpath.normpath(posixpath.join(subdir, path)) for path in made)])

@@ -172,9 +172,28 @@ class TestReasons(SynchronousTestCase):
     def test_several_at_once_on_a_slave(self) -> None:
         two = at(options={"max_builds_per_slave": 2}, running=(build(), build(number=8, ago=50.0)))
         self.assertEqual(
-            self.why(two), ("its slave is busy: b #8 on s, for about 10 s more, b #7 on s, for about 40 s more", 10.0)
+            self.why(two),
+            (
+                "as many of its builds run on its slave as max_builds_per_slave (2) allows: "
+                "b #8 on s, for about 10 s more, b #7 on s, for about 40 s more",
+                10.0,
+            ),
         )
         self.assertEqual(self.why(two, ahead=1, first=BuildRequestID(5))[1], 40.0)
+
+    def test_nobody_goes_before_it_for_what_its_own_builds_take(self) -> None:
+        older = (Head("y", 0, NOW - 99, 3),)
+        mine, others = (build(),), (build("x", number=4),)
+        said = "b #7 on s, for about 40 s more"
+        table = [
+            (at(running=mine + others, rivals=older), f"its slave is busy: {said}"),
+            (
+                at({"s": HERE, "t": HERE}, {"max_running": 1}, running=mine + others, rivals=older),
+                f"as many of its builds run as max_running allows: {said}",
+            ),
+        ]
+        for snapshot, expected in table:
+            self.assertEqual(self.why(snapshot), (expected, 40.0))
 
     states = st.sampled_from([HERE, AWAY, NEVER, HERE._replace(pause=BY_ADA)])
     running = st.builds(

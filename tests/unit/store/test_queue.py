@@ -47,6 +47,11 @@ class TestQueue(StoreCase):
         assert pause is not None and found.pause is not None
         self.assertEqual((pause.name, pause.graceful, pause.who, found.pause.name), ("al", True, "ada", "full"))
 
+    def test_a_paused_builder_is_nobodys_rival(self) -> None:
+        self.ask(builder_ids=[self.builders["quick"]])
+        self.store.transact(pauses.begin, Kind.BUILDER, "quick", NOW, who="ada", why="", graceful=False)
+        self.assertEqual(queue.situation(self.store, self.builder, [], ["quick"]).heads, ())
+
     def test_the_situation_of_a_builder_that_nothing_is_known_of(self) -> None:
         self.assertEqual(
             queue.situation(self.store, self.builder, ["nobody"], []), queue.Situation((), {}, None, (), ())

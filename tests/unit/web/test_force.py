@@ -41,7 +41,7 @@ class ForceCase(SiteCase):
     def setUp(self) -> None:
         super().setUp()
         self.scheduler = ForceScheduler("by hand", [BUILDER, "other"], buttonName="Go & build", properties=FIELDS)
-        second = ForceScheduler("second", [BUILDER])
+        second = ForceScheduler("second", [BUILDER], label="The second")
         self.config = replace(self.config, validation=DEFAULT_VALIDATION)
         self.configure({BUILDER: ["s1"], "other": ["s1"]}, schedulers=(self.scheduler, second, object()))
         self.log_in()
@@ -67,7 +67,7 @@ class FormTests(ForceCase):
             'name="branch"',
             '<option value="a/b &lt;x&gt; by by hand">',
             "<button>Go &amp; build</button>",
-            "<summary>second</summary>",
+            "<summary>The second</summary>",
         ):
             self.assertIn(part, text)
 
@@ -77,7 +77,7 @@ class FormTests(ForceCase):
         self.assertNotIn('name="username"', text)
 
     def test_only_the_schedulers_of_this_builder_offer_a_form(self) -> None:
-        self.assertNotIn("<summary>second</summary>", self.visit("/builders/other").text)
+        self.assertNotIn("<summary>The second</summary>", self.visit("/builders/other").text)
         self.assertEqual(self.force("/builders/other", "second").status, 400)
         self.assertEqual(self.forced(), [])
 
