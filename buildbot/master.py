@@ -73,7 +73,7 @@ class BuildMaster(service.MultiService):
         self._reactor = reactor
         self._incarnation = secrets.token_hex(8)
         self._opened: OpenedStore
-        self._secrets = Secrets(reactor)
+        self.secrets = Secrets(reactor)
         self._started = False
 
     # -- life
@@ -91,12 +91,12 @@ class BuildMaster(service.MultiService):
         before = self._opened.store.transact(actions.master_started, self._incarnation, time.time())
         if before is not None and before.stopped_at is None:
             self._log.warn("the last process of this master ended without saying so")
-        self._secrets.use(config.secrets_providers)
+        self.secrets.use(config.secrets_providers)
         self.parts = Parts(
             basedir=self.basedir,
-            config=await with_passwords(config, self._secrets),
+            config=await with_passwords(config, self.secrets),
             opened=self._opened,
-            secrets=self._secrets,
+            secrets=self.secrets,
             life=self,
             reactor=self._reactor,
         )
@@ -181,8 +181,8 @@ class BuildMaster(service.MultiService):
         """Go over to it, or stay with the one in force. Raises ConfigErrors: what kept it from working."""
         before = self.parts.config
         try:
-            self._secrets.use(config.secrets_providers)
-            config = await with_passwords(config, self._secrets)
+            self.secrets.use(config.secrets_providers)
+            config = await with_passwords(config, self.secrets)
             await self.parts.web.move_to(config.www)  # first what may fail for reasons outside
             await self.parts.apply(config)
             await self.parts.ports.ready()
@@ -191,7 +191,7 @@ class BuildMaster(service.MultiService):
         except Exception as wrong:
             if not isinstance(wrong, (ConfigErrors, CannotListenError, CannotListen, SecretProblem)):
                 self._log.failure("the new configuration does not work")
-            self._secrets.use(before.secrets_providers)
+            self.secrets.use(before.secrets_providers)
             if self.parts.config is config:
                 await self.parts.apply(before)
             await self.parts.web.move_to(before.www)

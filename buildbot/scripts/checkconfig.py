@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from buildbot.config.errors import ConfigErrors
@@ -14,7 +15,8 @@ def check(given: Path, say: Say, warn: Say) -> ExitCode:
     """`given` is a configuration file, or the directory of a master."""
     path = _config_file(given)
     try:
-        config = load_config(path)
+        with contextlib.chdir(path.parent):  # as the master: its file may name others relative to its directory
+            config = load_config(path.name)
     except ConfigErrors as errors:
         for problem in errors.problems:
             warn(str(problem))

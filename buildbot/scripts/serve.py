@@ -86,7 +86,7 @@ def start_logging(application: Any, masters: list[Any], basedir: Path, *, foregr
             maxRotatedFiles=_number(getattr(rotation, "maxRotatedFiles", None)) or KEPT_LOGS,
         )
         observer = log.FileLogObserver(file).emit
-    secrets = next((m.secrets for m in masters if hasattr(m, "secrets")), None)
+    secrets = next((m.secrets for m in masters), None)
     shown: list[Any] = [observer, *([log.FileLogObserver(sys.stdout).emit] if foreground else [])]
     if secrets is not None:
         shown = [masked_observer(each, secrets.mask) for each in shown]
