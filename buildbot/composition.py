@@ -30,6 +30,7 @@ from buildbot.process.family import Family
 from buildbot.process.logpacking import LogPacking
 from buildbot.process.progress import Progress
 from buildbot.process.reattach import Reattaching
+from buildbot.process.recipe import look_at_classes
 from buildbot.process.recovery import absence_since, restore
 from buildbot.process.removed import RemovedBuilders
 from buildbot.process.retention import Retention
@@ -265,6 +266,7 @@ class Parts:
         """Make the running parts agree with this configuration; what has not changed runs on untouched."""
         ids = self.store.transact(self._sync_rows, config)
         self.config = config
+        look_at_classes(config.builders)
         self.under_way.locks.configure(locks_of(config))
         self.sessions.sync(config.pb_ports, config.slaves, ids)
         self._sync_schedulers(config)

@@ -12,6 +12,7 @@ its journal.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,10 +28,12 @@ from buildbot.process.buildfacts import BuildFacts
 from buildbot.process.buildsecrets import BuildSecrets, SecretSource
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.ending import Ending, GivenUp
+from buildbot.process.journal import Diverged
 from buildbot.process.lockqueue import Locks, LockUser
 from buildbot.process.lockturns import locks_of_build
 from buildbot.process.progress import Progress
 from buildbot.process.properties import Properties, needs_rendering, render
+from buildbot.process.propertykeeping import as_set, as_they_were, to_keep
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import (
     CANCELLED,
@@ -132,6 +135,7 @@ class Build(BuildFacts):
         self._names: dict[str, int] = {}
         self._stored: dict[str, tuple[Any, str]] = {}
         self.ending = Ending(self.clock, self._stop_has_waited)
+        self.step_began_with: dict[str, tuple[Any, str]] = {}  # the properties when the latest step began
         self._lost = ""
         self._gone = False  # what it had the slave run does not run there any more
         self._counts = True
@@ -155,6 +159,9 @@ class Build(BuildFacts):
             result, text = await self._run_steps()
         except CancelledError:
             raise
+        except Diverged as lost:
+            self.is_not_to_blame()
+            result, text = RETRY, f"retry: it cannot go on after the restart: {lost}"
         except Exception as bug:
             self._log.failure("setting up {build} failed", build=self)
             result, text = EXCEPTION, f"exception: {bug}"
@@ -164,7 +171,11 @@ class Build(BuildFacts):
         for command in list(self._commands.values()):
             command.abandon("its build has ended")
         self.results = result
+        if self.session is not None:
+            for left in commands.open_of(self.store, self.id):  # by code that did not ask for it again
+                self.session.disown(left)
         self.store.transact(self._finish, result, text)
+        self.log_files.remove_asides(self.builder_name, self.number)
         if self.restored:
             close_left_open(self.store, self.log_files, self.now(), self.id)
         self.moved()
@@ -174,7 +185,7 @@ class Build(BuildFacts):
         self.sources = buildsetup.sources_of(self.store, self.id)
         known = steps.records(self.store, self.id) if self.restored else []
         try:
-            wanted = await self.ending.wait_for(self._set_up(begins=not known), limited=self.stopped)
+            wanted = await self.ending.wait_for(self._set_up(known), limited=self.stopped)
         except GivenUp:
             return self._stopped_end
         if not wanted:
@@ -190,15 +201,18 @@ class Build(BuildFacts):
             number = len(self.executedSteps)
             record = known[number] if number < len(known) else None
             stopped = self.stopped and (record is None or number > (self.stop_step or 0))
-            if (halted or stopped) and not await self._runs_always(step):
+            if (halted or stopped) and not await self._runs_always(step, record):
                 continue
             self.currentStep = step
             if record is None or record.step.result is None:
                 outcome, words = await run_step(step, number, record)
-            elif record.made_steps_with is None:
-                outcome, words = await recall_step(step, record)
+            elif record.made_steps:
+                with as_they_were(self.properties, record.began_with):  # only its code can make them again
+                    outcome, words = await run_step(step, number, record)
             else:
-                outcome, words = await self._run_for_its_steps(step, record)
+                outcome, words = await recall_step(step, record)
+            if record is not None:
+                self.step_began_with = as_set(record.began_with)
             self.executedSteps.append(step)
             self.currentStep = None
             texts += words
@@ -216,44 +230,36 @@ class Build(BuildFacts):
     def _stopped_end(self) -> tuple[int, str]:
         return self._stop_result, f"{Result(self._stop_result).name.lower()}: {self.stop_reason}"
 
-    async def _run_for_its_steps(self, step: BuildStep, record: steps.Record) -> tuple[int, list[str]]:
-        """Run the code of a step that had ended again over its journal, for the sake of the steps that it made."""
-        after, self.properties.properties = self.properties.properties, {}
-        for name, (value, source) in (record.made_steps_with or {}).items():
-            self.properties.setProperty(name, value, source)
-        try:
-            return await run_step(step, record.step.number, record)
-        finally:
-            self.properties.properties = after
-
-    async def _set_up(self, *, begins: bool) -> bool:
-        """All before the first step. False: it is not to be built."""
+    async def _set_up(self, known: Sequence[steps.Record]) -> bool:
+        """All before the first step. False: it is not to be built. Raises Diverged when properties were not kept."""
         await self._set_up_properties()
-        if begins and not await self._is_wanted():
-            return False
-        self.env = dict(await render(self.config.env, self.properties)) if self.config.env else {}
+        with as_they_were(self.properties, known[0].began_with) if known else nullcontext():
+            if self.restored:
+                taken = await locks_of_build(self.config, self.slave_config, self)
+                self.services.locks.hold(self.lock_user, taken, self.row.started_at)
+            if not known and not await self._is_wanted():
+                return False
+            self.env = dict(await render(self.config.env, self.properties)) if self.config.env else {}
         return True
 
     async def _set_up_properties(self) -> None:
-        before = properties.of(self.store, "build", self.id) if self.restored else []
+        before = properties.kept(self.store, self.id) if self.restored else []
         if before:
-            for asked in before:
-                self.properties.setProperty(asked.name, asked.value, asked.source)
+            self.properties.properties = as_set(before)
             self._stored = self.properties.asDict()
         else:
             await buildsetup.set_up_properties(self)
             self.store_properties()
-        if self.restored:
-            taken = await locks_of_build(self.config, self.slave_config, self)
-            self.services.locks.hold(self.lock_user, taken, self.row.started_at)
 
     async def _is_wanted(self) -> bool:
         wanted = self.config.do_build_if
         return wanted is None or bool(await render(wanted(self), self.properties))  # it may answer with a Deferred
 
-    async def _runs_always(self, step: BuildStep) -> bool:
+    async def _runs_always(self, step: BuildStep, record: steps.Record | None) -> bool:
         try:
-            return bool(await self.ending.wait_for(render(step.alwaysRun, self.properties), limited=self.stopped))
+            with nullcontext() if record is None else as_they_were(self.properties, record.began_with):
+                always = render(step.alwaysRun, self.properties)
+                return bool(await self.ending.wait_for(always, limited=self.stopped))
         except CancelledError:
             raise
         except GivenUp:
@@ -262,8 +268,6 @@ class Build(BuildFacts):
             return True  # its own attempt to render it shows what is wrong
 
     def _finish(self, store: Store, result: int, text: str) -> None:
-        for step in self.executedSteps:
-            step.forget_asides()
         self.store_properties()
         steps.end_open(store, self.id, Result(result), "ended with its build", self.now(), gone=self._gone)
         builds.finish(store, self.id, Result(result), self.secrets.mask(text), self.now(), counts=self._counts)
@@ -420,14 +424,9 @@ class Build(BuildFacts):
     def store_properties(self) -> None:
         """Write down the properties that are new or have changed."""
         now = self.properties.asDict()
-        shown = self.secrets.mask_data
-        changed = [
-            model.Property(shown(name), shown(value), shown(source))
-            for name, (value, source) in now.items()
-            if self._stored.get(name) != (value, source)
-        ]
+        changed = {name: given for name, given in now.items() if self._stored.get(name) != given}
         if changed:
-            self.store.transact(properties.put, "build", self.id, changed)
+            self.store.transact(properties.keep, self.id, to_keep(changed, self.secrets))
             self._stored = now
 
     # -- more steps

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from buildbot.config.errors import did_you_mean, error, remember_place
 from buildbot.model import JSON, CommandID, StepID
 from buildbot.process.factory import Recreatable
+from buildbot.process.journal import Journal
 from buildbot.process.observers import (
     BufferLogObserver,
     LineConsumerLogObserver,
@@ -25,10 +26,11 @@ from buildbot.process.observers import (
 )
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import SUCCESS, Results
+from buildbot.process.slaveport import CommandRefused
 from buildbot.process.steplog import DONE, Done, StepLog, slug_of
 from buildbot.process.stepmixins import BuildStepFailed, CommandMixin, ShellMixin, words
 from buildbot.store import Store, commands, steps
-from buildbot.store.logfiles import Channel, LogReader, LogWriter, log_path
+from buildbot.store.logfiles import Channel, LogReader, LogWriter, aside_path, log_path
 
 __all__ = [
     "BufferLogObserver",
@@ -132,14 +134,14 @@ class BuildStep(Recreatable):
         self._observers: dict[str, list[LogObserver]] = {}
         self._urls: list[tuple[str, str]] = []
         self._statistics: dict[str, Any] = {}
-        self._cmd: RemoteCommand | None = None
+        self._commands: list[RemoteCommand] = []  # those that run
+        self._over = False  # its code has come to its end
         self._row: StepID | None = None
-        self._ordinal = 0
+        self.journal = Journal()
         self.replays = False  # its code runs again over its journal, after a restart of the master
         self.runs_anew = False  # it runs again from its beginning, because that does no harm
         self.made_steps = False
         self.ended_before = False  # it had ended before the restart, and its code runs only to make steps again
-        self.began_with: dict[str, tuple[Any, str]] = {}  # the build's properties, when it began
         self._asides: list[str] = []
         self._running: Deferred[int] | None = None
         self._summary_due: Any = None
@@ -206,8 +208,8 @@ class BuildStep(Recreatable):
         """Stop what the step does; a subclass that waits for something else ends that too."""
         self.stopped = True
         self.stop_reason = str(reason)
-        if self._cmd is not None:
-            await self._cmd.interrupt(self.stop_reason)
+        for command in list(self._commands):
+            await command.interrupt(self.stop_reason)
 
     def _with_suffix(self, text: str) -> str:
         suffix = words(self.descriptionSuffix)
@@ -216,16 +218,19 @@ class BuildStep(Recreatable):
     # -- what a step may ask for
 
     async def runCommand(self, command: RemoteCommand) -> RemoteCommand:
-        """Run a command on the slave and wait for its end. Raises SlaveLost, CommandRefused."""
+        """Run a command on the slave and wait for its end. Several may run at once; what still runs when the step's
+        code ends is killed. Raises SlaveLost, CommandRefused."""
+        if self._over:
+            raise CommandRefused(f"step {self.name} has ended; it can run no more commands")
         if self.stopped:
             command.rc = -1
             command.outcome = {"reason": "interrupted", "rc": -1}
             return command
-        self._cmd = command
+        self._commands.append(command)
         try:
             await command.run(self)
         finally:
-            self._cmd = None
+            self._commands.remove(command)
         if command.reason in ("timeout", "timeout_without_output"):
             self.timed_out = True
         return command
@@ -237,15 +242,17 @@ class BuildStep(Recreatable):
         restart, the value that is in the journal is returned and nothing is done. `name` says what it is; the value is
         plain data. Raises Diverged when the journal has something else in this place.
         """
+        known = self.journal.take(name)
+        if known is not None:
+            return (known.outcome or {}).get("value")
         found: JSON = self.build.store.transact(
-            commands.remember, self.step_id, self.next_ordinal(), name, work, self.build.now()
+            commands.remember, self.step_id, self.journal.next_ordinal(), name, work, self.build.now()
         )
         return found
 
     def recall(self, name: str) -> JSON:
         """What `remember` with this name would give without doing anything, on a replay; None when it would do it."""
-        found = commands.recorded(self.build.store, self.step_id, self._ordinal, name)
-        return None if found is None else self.remember(name, lambda _: None)
+        return None if self.journal.look(name) is None else self.remember(name, lambda _: None)
 
     def addLog(self, name: str, type: str = "s", logEncoding: str | None = None) -> StepLog:
         """A new log. type: "s" (output of commands), "t" (text) or "h" (html). May be awaited."""
@@ -363,9 +370,9 @@ class BuildStep(Recreatable):
         assert self._row is not None, "the step does not run"
         return self._row
 
-    def next_ordinal(self) -> int:
-        self._ordinal += 1
-        return self._ordinal - 1
+    @property
+    def over(self) -> bool:
+        return self._over
 
     def new_log(self, name: str, kind: str = "stream") -> StepLog:
         """The log of this name. Its slug is unique in the step."""
@@ -407,7 +414,7 @@ class BuildStep(Recreatable):
     def aside(self, command: CommandID) -> tuple[LogWriter, LogReader]:
         """A file for output of a command that goes into no log, and what is in it already. It ends with the step."""
         build = self.build
-        path = log_path(build.builder_name, build.number, str(self.name), f".{command}")
+        path = aside_path(build.builder_name, build.number, str(self.name), command)
         self._asides.append(path)
         return build.log_files.write(path), build.log_files.read(path)
 
@@ -426,10 +433,16 @@ class BuildStep(Recreatable):
         """This process ends; the next one goes on with the step."""
         if self._summary_due is not None and self._summary_due.active():
             self._summary_due.cancel()
-        if self._cmd is not None:
-            self._cmd.leave()
+        for command in self._commands:
+            command.leave()
         for log in self.logs.values():
             log.leave()
+
+    def end_commands(self) -> None:
+        """Its code has ended: what it has not waited for is killed, and none may begin."""
+        self._over = True
+        for command in list(self._commands):
+            command.abandon(f"step {self.name} has ended without waiting for it")
 
     def finish_logs(self) -> None:
         if self._summary_due is not None and self._summary_due.active():

@@ -11,11 +11,13 @@ it is the name alone: how many may hold it, and how much of it a use takes, chan
 
 from __future__ import annotations
 
+import copyreg
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from buildbot.config.builder import BuilderConfig
 from buildbot.process.factory import Recreatable, step_factory_of
@@ -24,7 +26,8 @@ from buildbot.process.locks import LockAccess, MasterLock, SlaveLock
 MOST_PARTS = 2000  # what is beyond so many parts of a value is not looked at
 _SETTINGS = ("env", "properties", "defaultProperties", "locks", "slavebuilddir")
 _KEPT_OUT = frozenset({"_config_location"})
-_KEPT_OUT_OF_CLASSES = frozenset({"__dict__", "__weakref__", "__module__", "__doc__"})
+_classes: WeakKeyDictionary[type, str] = WeakKeyDictionary()  # what they were when they were seen first
+_KEPT_OUT_OF_CLASSES = frozenset({"__dict__", "__weakref__", "__module__", "__doc__", "_all_renderables"})
 
 
 def recipe_of(config: BuilderConfig) -> list[str]:
@@ -32,7 +35,22 @@ def recipe_of(config: BuilderConfig) -> list[str]:
     settings = {name: getattr(config, name, None) for name in _SETTINGS}
     settings["workdir"] = getattr(config.factory, "workdir", None)
     steps = [step_factory_of(step) for step in config.factory.steps]
-    return [digest(settings), *(digest([step.factory, step.args, step.kwargs]) for step in steps)]
+    return [digest(settings), *(digest([_digest_of_class(each.factory), each.args, each.kwargs]) for each in steps)]
+
+
+def look_at_classes(builders: Iterable[BuilderConfig]) -> None:
+    """Take the digests of the steps' classes before any of them runs: what it keeps in its class is not its recipe."""
+    for builder in builders:
+        for step in builder.factory.steps:
+            _digest_of_class(step_factory_of(step).factory)
+
+
+def _digest_of_class(factory: Any) -> str:
+    if not isinstance(factory, type):
+        return digest(factory)
+    if factory not in _classes:
+        _classes[factory] = digest(factory)
+    return _classes[factory]
 
 
 def difference(before: list[str], now: list[str]) -> str | None:
@@ -60,17 +78,22 @@ class _Plain:
     """A value made of strings, numbers, lists and tuples alone, in an order of its own."""
 
     def __init__(self) -> None:
-        self._seen: dict[int, tuple[int, Any]] = {}  # by id: its number, and itself, so that the id stays its own
+        self._seen: dict[int, tuple[Any, Any]] = {}  # by id: what became of it, and itself: it must live on
+        self._open: dict[int, int] = {}  # by id: how deep it is that we are in the middle of it
 
     def of(self, value: Any) -> Any:
         if value is None or isinstance(value, (bool, int, float, str, bytes)):
             return value
-        if id(value) in self._seen:
-            return ["again", self._seen[id(value)][0]]
-        if len(self._seen) >= MOST_PARTS:
-            return "..."
-        self._seen[id(value)] = len(self._seen), value
-        return self._parts(value)
+        if id(value) in self._open:
+            return ["itself", len(self._open) - self._open[id(value)]]
+        if id(value) not in self._seen:
+            if len(self._seen) + len(self._open) >= MOST_PARTS:
+                return "..."
+            self._open[id(value)] = len(self._open)
+            plain = _hash(self._parts(value))
+            del self._open[id(value)]
+            self._seen[id(value)] = plain, value
+        return [self._seen[id(value)][0]]
 
     def _parts(self, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
@@ -90,7 +113,14 @@ class _Plain:
             return self._function(value)
         if isinstance(value, type):
             return self._class(value)
-        return self._object(value)
+        if isinstance(value, Recreatable):
+            recipe = value.get_step_factory()
+            return ["step", self.of(recipe.factory), self.of(recipe.args), self.of(recipe.kwargs)]
+        if isinstance(value, LockAccess):
+            return self.of(value.lock)
+        if isinstance(value, (MasterLock, SlaveLock)):
+            return ["lock", list(value.key_on(""))]
+        return self._pickled(value) if _says_how_it_is_pickled(type(value)) else self._object(value)
 
     def _function(self, value: FunctionType) -> Any:
         if _is_ours(value.__module__):
@@ -117,13 +147,6 @@ class _Plain:
 
     def _object(self, value: Any) -> Any:
         """By what it is made of; where it stands in the file is none of that."""
-        if isinstance(value, Recreatable):
-            recipe = value.get_step_factory()
-            return ["step", self.of(recipe.factory), self.of(recipe.args), self.of(recipe.kwargs)]
-        if isinstance(value, LockAccess):
-            return self._object(value.lock)
-        if isinstance(value, (MasterLock, SlaveLock)):
-            return ["lock", list(value.key_on(""))]
         made_of = dict(getattr(value, "__dict__", {}))
         for kind in type(value).__mro__:
             slots = getattr(kind, "__slots__", ())
@@ -132,6 +155,26 @@ class _Plain:
                     made_of[name] = getattr(value, name)
         made_of = {name: item for name, item in made_of.items() if name not in _KEPT_OUT and not name.startswith("__")}
         return ["object", self.of(type(value)), self.of(made_of)]
+
+
+    def _pickled(self, value: Any) -> Any:
+        """As pickle takes it apart: a path, a date, a compiled expression, a partial ..."""
+        try:
+            registered = copyreg.dispatch_table.get(type(value))
+            reduced = value.__reduce_ex__(4) if registered is None else registered(value)
+        except Exception:
+            return self._object(value)  # it only says that it cannot be pickled
+        inside = self.of(getattr(value, "__wrapped__", None))
+        if isinstance(reduced, str):
+            return ["object", self.of(type(value)), reduced, inside]
+        parts = [list(part) if isinstance(part, Iterator) else part for part in reduced]
+        return ["object", self.of(type(value)), *map(self.of, parts), inside]
+
+
+def _says_how_it_is_pickled(kind: type) -> bool:
+    base: Any = object
+    methods = ("__reduce_ex__", "__reduce__")
+    return kind in copyreg.dispatch_table or any(getattr(kind, name) is not getattr(base, name) for name in methods)
 
 
 def _is_ours(module: str | None) -> bool:

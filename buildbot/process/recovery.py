@@ -33,6 +33,9 @@ def restore(config: Any, services: Callable[[], BuildServices]) -> list[Build]:
             going_on.append(made)
         else:
             store.transact(_retry, row, f"retry: it cannot go on after the restart: {made}", now)
+            builder = builders.get(store, row.builder_id)
+            if builder is not None:
+                services().log_files.remove_asides(builder.name, row.number)
             _log.warn("build {build} cannot go on after the restart: {why}", build=row.id, why=made)
     close_left_open(store, services().log_files, now)
     return going_on

@@ -17,6 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildbot.model import CommandID, CommandState, RemoteCommandRow
+from buildbot.process.journal import Journal
 from buildbot.process.masking import MaskedStream
 from buildbot.process.orders import for_journal, for_wire
 from buildbot.process.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
@@ -48,15 +49,15 @@ class CommandHome(Protocol):
 
     build: Any
     logs: dict[str, StepLog]
-
-    @property
-    def replays(self) -> bool:
-        """Whether the step's code runs again over its journal."""
+    journal: Journal
 
     def aside(self, command: CommandID) -> tuple[LogWriter, LogReader]:
         """A file for output that goes into no log, and what is in it already."""
 
-    def next_ordinal(self) -> int: ...
+    @property
+    def over(self) -> bool:
+        """Whether the step's code has ended."""
+
 
     def new_log(self, name: str, kind: str = "stream") -> StepLog: ...
 
@@ -157,24 +158,26 @@ class RemoteCommand:
     async def run(self, home: CommandHome) -> None:
         """Order the command, or go on with what the journal says of it, and wait for its end.
 
-        Raises CommandRefused, SlaveLost, and commands.Diverged when the journal has another command in its place.
+        Raises CommandRefused, SlaveLost, and Diverged when the journal has another command in its place.
         """
         self._home = home
         build = home.build
         store = build.store
-        ordinal = home.next_ordinal()
+        args = build.secrets.mask_data(for_journal(self.args))
         over: Deferred[None] = Deferred()
         self._over = over
-        known = commands.recorded(store, home.step_id, ordinal, self.remote_command) if home.replays else None
+        known = home.journal.take(self.remote_command, args)
         if known is None:
             session = await build.a_session()
+            if home.over:
+                raise CommandRefused("its step has ended meanwhile")
             self._ordered_to = session.incarnation
             self.id = store.transact(
                 commands.order,
                 step=home.step_id,
-                ordinal=ordinal,
+                ordinal=home.journal.next_ordinal(),
                 name=self.remote_command,
-                args=build.secrets.mask_data(for_journal(self.args)),
+                args=args,
                 incarnation=session.incarnation,
                 now=build.now(),
             )
@@ -279,9 +282,8 @@ class RemoteCommand:
         self.interrupted, self._why = True, why
         assert self._home is not None
         build = self._home.build
-        giving_up = build.clock.callLater(
-            ABANDON_SECONDS, self.abandon, f"the slave did not end the command within {ABANDON_SECONDS:.0f} s"
-        )
+        why_given_up = f"the slave did not end the command within {ABANDON_SECONDS:.0f} s"
+        giving_up = build.clock.callLater(ABANDON_SECONDS, self.abandon, why_given_up)
 
         def ended(value: Any) -> Any:
             if giving_up.active():
@@ -294,8 +296,9 @@ class RemoteCommand:
                 await build.session.interrupt(self.id, why)
 
     def abandon(self, why: str) -> None:
-        """Wait no longer for it; its slave drops it, now or when it is back."""
-        assert self._home is not None and self.id is not None
+        """Wait for it no longer; its slave drops it, now or when it is back."""
+        if self._home is None or self._over is None or self._over.called or self.id is None:
+            return
         session = self._home.build.session
         self.lost(why)
         if session is not None:
@@ -324,7 +327,7 @@ class RemoteCommand:
         for stream, data in pieces:
             channel = _CHANNELS.get(stream, Channel.STDOUT)
             log = self._log_for(stream)
-            if log is None:
+            if log is None or log.finished:
                 self._put_aside(stream, channel, data)
             else:
                 log.write(data, channel, int(self.id or 0))

@@ -100,7 +100,9 @@ class StepLog:
     # -- for job control
 
     def write(self, data: bytes, channel: Channel, producer: int = STEP_ITSELF) -> None:
-        """Append bytes. Raises OSError with nothing written."""
+        """Append bytes. Raises OSError with nothing written; ValueError when the log is closed already."""
+        if self.finished:
+            raise ValueError(f"log {self.name} is closed already")
         stream = self._streams.get((channel, producer))
         if stream is None:
             stream = self._streams[channel, producer] = MaskedStream(self._masker)

@@ -13,8 +13,10 @@ from twisted.python.failure import Failure
 from buildbot.model import Result, StepID
 from buildbot.process.buildstep import BuildStep, BuildStepFailed
 from buildbot.process.ending import GivenUp
+from buildbot.process.journal import Diverged, Journal
 from buildbot.process.lockqueue import LockDeadlock, LockRefused
 from buildbot.process.properties import render
+from buildbot.process.propertykeeping import as_they_were, to_keep
 from buildbot.process.rendering import needs_rendering
 from buildbot.process.results import ALL_RESULTS, CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS
 from buildbot.process.slaveport import CommandRefused, SlaveLost
@@ -35,7 +37,6 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
     build = step.build
     step.replays = record is not None
     step.ended_before = record is not None and record.step.result is not None
-    step.began_with = build.properties.asDict()
     stopped_before = record is not None and build.stopped and build.stop_step == number  # and then the process ended
     wrong_name: Exception | None = None
     if needs_rendering(step.name):
@@ -47,6 +48,9 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
             step.name, wrong_name = type(step).name if isinstance(type(step).name, str) else "step", bug
     step.name = build.unique_step_name(build.secrets.mask(str(step.name)))
     step._row = build.store.transact(_begin, step, number)
+    build.step_began_with = build.properties.asDict()
+    if step.replays:
+        step.journal = Journal(commands.of_step(build.store, step.step_id))
     build.moved()
     try:
         if isinstance(wrong_name, GivenUp):
@@ -64,6 +68,7 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
         if build.left:
             step.leave()
         else:
+            step.end_commands()
             step.finish_logs()
     step.results = result = await _synced(step, result)
     words = [build.secrets.mask(each) for each in _words_of(step)]
@@ -90,7 +95,10 @@ async def _synced(step: BuildStep, result: int) -> int:
 
 
 def _begin(store: Store, step: BuildStep, number: int) -> StepID:
-    id = steps.start(store, step.build.id, number, str(step.name), "starting", step.build.now())
+    build = step.build
+    now = build.properties.asDict()
+    given = None if build.step_began_with == now else to_keep(now, build.secrets)
+    id = steps.start(store, build.id, number, str(step.name), "starting", build.now(), given)
     if step.replays:
         logs.reopen(store, id)
     return id
@@ -107,7 +115,7 @@ def _settle(store: Store, step: BuildStep, text: str, words: list[str]) -> None:
         step.build.now(),
         words=words,
         statistics=step.getStatistics(),
-        made_steps_with=step.began_with if step.made_steps else None,
+        made_steps=step.made_steps,
     )
     if not step.ended_before:
         step.build.store_properties()
@@ -116,8 +124,22 @@ def _settle(store: Store, step: BuildStep, text: str, words: list[str]) -> None:
 async def recall_step(step: BuildStep, record: steps.Record) -> tuple[int, list[str]]:
     """Make the step what it was at its end, before a restart of the master; its code does not run again.
 
-    Its arguments are rendered all the same: a secret among them must be hidden in what later steps print.
+    Its arguments are rendered all the same: what it does to the build's result is among them, and a secret must be
+    hidden in what later steps print. They are rendered with the properties with which it began.
     """
+    with as_they_were(step.build.properties, record.began_with):
+        await _render_again(step, record)
+    step.name = step.build.unique_step_name(record.step.name)
+    step._row = record.step.id
+    result = record.step.result
+    assert result is not None
+    step.results = int(result)
+    for statistic, value in record.statistics.items():
+        step.setStatistic(statistic, value)
+    return int(result), record.words
+
+
+async def _render_again(step: BuildStep, record: steps.Record) -> None:
     for name in step.all_renderables():
         value = getattr(step, name)
         if not needs_rendering(value):
@@ -131,14 +153,6 @@ async def recall_step(step: BuildStep, record: steps.Record) -> tuple[int, list[
                 raise
             step_name = record.step.name
             _log.warn("{name} of step {step}, which has ended, cannot be rendered again", name=name, step=step_name)
-    step.name = step.build.unique_step_name(record.step.name)
-    step._row = record.step.id
-    result = record.step.result
-    assert result is not None
-    step.results = int(result)
-    for statistic, value in record.statistics.items():
-        step.setStatistic(statistic, value)
-    return int(result), record.words
 
 
 async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
@@ -149,7 +163,8 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
                 setattr(step, name, await render(value, step.build.properties))
         if step.workdir is None:
             step.workdir = await step.build.default_workdir()
-        if not await _is_wanted(step):
+        began = record is not None and record.code_began  # then it was wanted, whatever is the case now
+        if not began and not await _is_wanted(step):
             return SKIPPED
         if _was_stopped(step):
             return CANCELLED
@@ -160,7 +175,7 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
     except LockDeadlock as circle:
         step.stop_reason = str(circle)
         return RETRY
-    except commands.Diverged as other:
+    except Diverged as other:
         if record is not None:
             step.build.is_not_to_blame()
         step.stop_reason = f"it cannot go on: {other}"
@@ -193,9 +208,8 @@ async def _run_code(step: BuildStep, record: steps.Record | None) -> int:
         return CANCELLED
     if record is not None and record.code_began and not step.resumable:
         if not step.idempotent:
-            raise commands.Diverged(f"what {step.name} does outside of the slave may or may not have been done")
-        step.replays = False
-        step.runs_anew = True
+            raise Diverged(f"what {step.name} does outside of the slave may or may not have been done")
+        _forget_what_it_did(step)
     text = build.secrets.mask(step.getCurrentSummary().get("step", ""))
     build.store.transact(steps.begin, step.step_id, text, build.now())
     step._running = ensureDeferred(_run(step))
@@ -206,7 +220,20 @@ async def _run_code(step: BuildStep, record: steps.Record | None) -> int:
     if answer not in ALL_RESULTS:
         raise TypeError(f"run() of {type(step).__name__} returned {answer!r}, which is not a result")
     result = int(answer)
+    if not step.stopped:
+        step.journal.close()
     return CANCELLED if _was_stopped(step) and result != RETRY else result
+
+
+def _forget_what_it_did(step: BuildStep) -> None:
+    """It runs again from its beginning, because that does no harm; but not beside what it had begun before."""
+    build = step.build
+    step.journal.forget()
+    step.replays = False
+    step.runs_anew = True
+    for command in commands.of_step(build.store, step.step_id):
+        if build.store.transact(commands.lose, command.id, build.now()) and build.session is not None:
+            build.session.disown(command.id)
 
 
 def _was_stopped(step: BuildStep) -> bool:

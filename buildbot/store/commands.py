@@ -76,35 +76,20 @@ def leave_a_gap(store: Store, size: int = GAP) -> None:
     store.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'commands'", size)
 
 
-class Diverged(Exception):
-    """The step's code asks for something else than its journal has in that place; the text says what."""
-
-
-def recorded(store: Queries, step: StepID, ordinal: int, name: str) -> RemoteCommandRow | None:
-    """What the journal has in this place, on a replay. Raises Diverged when it is something else."""
-    found = store.first(row, f"SELECT {COLUMNS} FROM commands WHERE step_id = ? AND ordinal = ?", step, ordinal)
-    if found is not None and found.name != name:
-        raise Diverged(f"the step now asks for {name!r} where it had asked for {found.name!r}")
-    return found
-
-
 def remember(store: Store, step: StepID, ordinal: int, name: str, work: Callable[[Store], JSON], now: float) -> JSON:
-    """The value of `work(store)`, which is done in the transaction that writes it down, and only if it is not there."""
-    found = recorded(store, step, ordinal, name)
-    if found is None:
-        value = work(store)
-        store.insert(
-            "INSERT INTO commands (step_id, ordinal, name, args, state, ordered_at, finished_at, outcome) "
-            "VALUES (?, ?, ?, '{}', 'finished', ?, ?, ?)",
-            step,
-            ordinal,
-            name,
-            now,
-            now,
-            json.dumps({"value": value}),
-        )
-        return value
-    return (found.outcome or {}).get("value")
+    """The value of `work(store)`, which is done in the transaction that writes it down."""
+    value = work(store)
+    store.insert(
+        "INSERT INTO commands (step_id, ordinal, name, args, state, ordered_at, finished_at, outcome) "
+        "VALUES (?, ?, ?, '{}', 'finished', ?, ?, ?)",
+        step,
+        ordinal,
+        name,
+        now,
+        now,
+        json.dumps({"value": value}),
+    )
+    return value
 
 
 def running(store: Store, id: CommandID) -> bool:

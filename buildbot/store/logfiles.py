@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -31,10 +32,12 @@ __all__ = [
     "LogReader",
     "LogWriter",
     "Run",
+    "aside_path",
     "file_name",
     "log_path",
 ]
 
+_ASIDE = re.compile(r"-\.[0-9]+\.(txt|idx)$")
 
 
 def file_name(text: str, most: int = 80) -> str:
@@ -48,6 +51,11 @@ def file_name(text: str, most: int = 80) -> str:
 def log_path(builder: str, build: int, step: str, slug: str) -> str:
     """Where a log lies below the logs directory."""
     return f"{file_name(builder)}/{build}/{file_name(step)}-{file_name(slug)}.txt"
+
+
+def aside_path(builder: str, build: int, step: str, command: int) -> str:
+    """Where output of a running command lies that goes into no log. No slug begins with a dot, so no log is there."""
+    return f"{file_name(builder)}/{build}/{file_name(step)}-{file_name(f'.{command}')}.txt"
 
 
 def parts_of(log: Path) -> list[Path]:
@@ -103,7 +111,18 @@ class LogFiles:
         for part in parts_of(full):
             part.unlink(missing_ok=True)
         with suppress(OSError):  # it is not the last log of its build, or there is no such directory
+            if all(_ASIDE.search(left) for left in os.listdir(full.parent)):
+                self._remove_asides(full.parent)
             full.parent.rmdir()
+
+    def remove_asides(self, builder: str, build: int) -> None:
+        """Take away what lies beside the logs of a build that has ended. What is not there is well."""
+        with suppress(OSError):
+            self._remove_asides(self.root / file_name(builder) / str(build))
+
+    def _remove_asides(self, directory: Path) -> None:
+        for name in filter(_ASIDE.search, os.listdir(directory)):
+            (directory / name).unlink(missing_ok=True)
 
     def pack(self, path: str) -> bool:
         """Compress a finished log, and take away what was not compressed. False when there is no such log.

@@ -124,6 +124,7 @@ class LogWriter:
         """End of the log; those who follow it are told."""
         os.close(self._text)
         os.close(self._index)
+        self._text = self._index = -1  # the numbers may be those of other files soon
         self._told()
 
 

@@ -178,6 +178,7 @@ CREATE TABLE build_properties (         -- as they were at the end of the build,
     name TEXT NOT NULL,                 -- of the property
     value TEXT NOT NULL CHECK (json_valid(value)),  -- JSON
     source TEXT NOT NULL,               -- shown to people: where the value comes from
+    literal TEXT,                       -- as Python writes it, if JSON changes it; '': it holds a secret; else NULL
     PRIMARY KEY (build_id, name)
 ) STRICT, WITHOUT ROWID;
 
@@ -193,9 +194,10 @@ CREATE TABLE steps (                    -- of each build, in order
     hidden INTEGER NOT NULL CHECK (hidden IN (0, 1)),  -- 1: pages leave it out
     words TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(words)),  -- a JSON list: what it adds to the text of its build
     statistics TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(statistics)),  -- JSON: its numbers, such as tests passed
-    made_steps_with TEXT CHECK (made_steps_with IS NULL OR json_valid(made_steps_with)),  -- JSON: see steps.Record
     locks_since REAL,                   -- since when it waits for locks; NULL: it waits for none
     code_began_at REAL,                 -- when its own code began to run; NULL: it waits, or is skipped
+    made_steps INTEGER NOT NULL DEFAULT 0 CHECK (made_steps IN (0, 1)),  -- 1: it added steps to its build
+    began_with TEXT CHECK (began_with IS NULL OR json_valid(began_with)),  -- JSON: see steps.Record; NULL: as before
     UNIQUE (build_id, number)
 ) STRICT;
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildbot.model import BuildID, Result, Step, StepID, StepURL
+from buildbot.store.properties import Kept
 from buildbot.store.store import Queries, Store
 
 COLUMNS = "s.id, s.build_id, s.number, s.name, s.started_at, s.complete_at, s.result, s.state_text, s.hidden"
-
-
-Properties = Mapping[str, tuple[Any, str]]  # {name: (value, source)}
 
 
 class Record(NamedTuple):
@@ -21,8 +19,9 @@ class Record(NamedTuple):
     step: Step
     words: list[str]  # what it adds to the text of its build
     statistics: dict[str, Any]
-    made_steps_with: Properties | None  # with these its code began, and it added steps to the build; None: it did not
     code_began: bool
+    made_steps: bool  # it added steps to the build
+    began_with: list[Kept]  # the properties of the build when its turn came
 
 
 def row(
@@ -49,19 +48,32 @@ def row(
     )
 
 
-def start(store: Store, build: BuildID, number: int, name: str, text: str, now: float) -> StepID:
-    """The step's row; on a replay of the journal, the one that is there already."""
+def start(
+    store: Store,
+    build: BuildID,
+    number: int,
+    name: str,
+    text: str,
+    now: float,
+    began_with: Sequence[Kept] | None = None,
+) -> StepID:
+    """The step's row; on a replay of the journal, the one that is there already.
+
+    began_with: the build's properties; None: as when the step before it began.
+    """
     known = store.value("SELECT id FROM steps WHERE build_id = ? AND number = ?", build, number)
     if known is not None:
         return StepID(known)
     return StepID(
         store.insert(
-            "INSERT INTO steps (build_id, number, name, started_at, state_text, hidden) VALUES (?, ?, ?, ?, ?, 0)",
+            "INSERT INTO steps (build_id, number, name, started_at, state_text, hidden, began_with) "
+            "VALUES (?, ?, ?, ?, ?, 0, ?)",
             build,
             number,
             name,
             now,
             text,
+            None if began_with is None else json.dumps(began_with),
         )
     )
 
@@ -114,35 +126,38 @@ def finish(
     *,
     words: Sequence[str] = (),
     statistics: Mapping[str, Any] | None = None,
-    made_steps_with: Properties | None = None,
+    made_steps: bool = False,
 ) -> bool:
-    """End a step. words, statistics, made_steps_with: see Record."""
+    """End a step. words, statistics, made_steps: see Record."""
     return bool(
         store.execute(
             "UPDATE steps SET complete_at = ?, result = ?, state_text = ?, hidden = ?, words = ?, statistics = ?, "
-            "made_steps_with = ? WHERE id = ? AND complete_at IS NULL",
+            "made_steps = ? WHERE id = ? AND complete_at IS NULL",
             now,
             result,
             text,
             int(hidden),
             json.dumps(list(words)),
             json.dumps(dict(statistics or {}), default=repr),
-            None if made_steps_with is None else json.dumps(made_steps_with),
+            int(made_steps),
             id,
         )
     )
 
 
 def records(store: Queries, build: BuildID) -> list[Record]:
-    """Every step that a build has begun, in order."""
+    """Every step that a running build has begun, in order."""
+    latest: list[Kept] = []
 
-    def record(words: str, statistics: str, made_steps_with: str | None, began: int, *columns: Any) -> Record:
-        made = None if made_steps_with is None else json.loads(made_steps_with)
-        return Record(row(*columns), json.loads(words), json.loads(statistics), made, bool(began))
+    def record(words: str, statistics: str, code: int, made: int, began_with: str | None, *columns: Any) -> Record:
+        nonlocal latest
+        if began_with is not None:
+            latest = [Kept(*each) for each in json.loads(began_with)]
+        return Record(row(*columns), json.loads(words), json.loads(statistics), bool(code), bool(made), latest)
 
     return store.all(
         record,
-        f"SELECT s.words, s.statistics, s.made_steps_with, s.code_began_at IS NOT NULL, {COLUMNS} "
+        f"SELECT s.words, s.statistics, s.code_began_at IS NOT NULL, s.made_steps, s.began_with, {COLUMNS} "
         "FROM steps AS s WHERE s.build_id = ? ORDER BY s.number",
         build,
     )
@@ -163,7 +178,7 @@ def of_build(store: Queries, build: BuildID) -> list[Step]:
 def end_open(
     store: Store, build: BuildID, result: Result, text: str, now: float, *, gone: bool = False
 ) -> None:
-    """Close whatever a build left open at its end: its steps and their commands. Who writes a log closes it.
+    """Close what a build left open at its end, and forget what only its going on needs. Who writes a log closes it.
 
     gone: the commands do not run on the slave any more.
     """
@@ -181,6 +196,7 @@ def end_open(
         None if gone else now,
         build,
     )
+    store.execute("UPDATE steps SET began_with = NULL WHERE build_id = ? AND began_with IS NOT NULL", build)
 
 
 def put_url(store: Store, id: StepID, name: str, url: str) -> None:

@@ -23,9 +23,11 @@ ALTER TABLE builds ADD COLUMN slot INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE build_requests_of_builds ADD COLUMN merged_because TEXT;
 ALTER TABLE steps ADD COLUMN words TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(words));
 ALTER TABLE steps ADD COLUMN statistics TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(statistics));
-ALTER TABLE steps ADD COLUMN made_steps_with TEXT CHECK (made_steps_with IS NULL OR json_valid(made_steps_with));
 ALTER TABLE steps ADD COLUMN locks_since REAL;
 ALTER TABLE steps ADD COLUMN code_began_at REAL;
+ALTER TABLE steps ADD COLUMN made_steps INTEGER NOT NULL DEFAULT 0 CHECK (made_steps IN (0, 1));
+ALTER TABLE steps ADD COLUMN began_with TEXT CHECK (began_with IS NULL OR json_valid(began_with));
+ALTER TABLE build_properties ADD COLUMN literal TEXT;
 ALTER TABLE logs ADD COLUMN packed_as TEXT;
 ALTER TABLE build_requests ADD COLUMN cancelled_because TEXT;
 CREATE TABLE absences (

@@ -273,3 +273,131 @@ def test_a_stop_reaches_a_step_that_still_reads_its_own_log(master: AMaster) -> 
     assert master.finished("wild", 1).result is Result.CANCELLED
     assert master.value("SELECT json_extract(outcome, '$.reason') FROM commands") == "interrupted"
     assert master.open_rows() == {}
+
+
+AT_ONCE = """
+from twisted.internet import defer
+
+
+class AtOnce(ShellMixin, steps.BuildStep):
+    '''Two rows of commands at once; the second of the one is asked for before the second of the other.'''
+    def __init__(self, **kwargs):
+        super().__init__(**self.setupShellMixin(kwargs))
+
+    async def row(self, name, counts):
+        said = []
+        for number, count in enumerate(counts):
+            command = await self.makeRemoteShellCommand(
+                collectStdout=True, stdioLogName=name, command=lines(name + str(number), count))
+            await self.runCommand(command)
+            said.append([command.rc, command.stdout.split()[0], len(command.stdout.splitlines())])
+        return said
+
+    async def run(self):
+        rows = [self.row('left', [40, 20, 20]), self.row('right', [10, 100])]
+        self.setProperty('said', await defer.gatherResults([defer.ensureDeferred(each) for each in rows]))
+        return 0
+
+
+class Asked(steps.BuildStep):
+    '''Was wanted when it began, and would not be any more.'''
+    async def run(self):
+        command = buildstep.RemoteShellCommand('build', ['sh', '-c', 'echo asked >> RAN; sleep 2'])
+        await self.runCommand(command)
+        return command.results()
+
+
+import os
+from buildbot.process import buildstep
+c['builders'] = [util.BuilderConfig(name='wild', slavenames=['one'], factory=util.BuildFactory([
+    AtOnce(name='both'), Asked(name='asked', doStepIf=lambda step: not os.path.exists('HERE'))]))]
+c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['wild'])]
+"""
+
+
+def test_commands_at_once_are_told_apart_and_what_had_begun_was_wanted(master: AMaster) -> None:
+    master.configure(AT_ONCE, before=STEPS_FIRST)
+    master.start()
+    master.slave()
+    master.send("r1", branch="main")
+    asked = "SELECT count(*) FROM commands AS c JOIN steps AS s ON s.id = c.step_id WHERE s.name = ?"
+    for count in (3, 4, 5):
+        wait_until(lambda count=count: master.value(asked, "both") == count, 60, f"command {count}")  # type: ignore[misc]
+        master.kill()
+        master.start()
+    wait_until(lambda: master.value(asked, "asked") == 1, 60, "the second step")
+    master.running("wild", 1)
+    master.kill()
+    (master.basedir / "HERE").touch()
+    master.start()
+    assert master.finished("wild", 1).result is Result.SUCCESS
+    said = [[[0, "left0", 40], [0, "left1", 20], [0, "left2", 20]], [[0, "right0", 10], [0, "right1", 100]]]
+    assert json.loads(master.value("SELECT value FROM build_properties WHERE name = 'said'")) == said
+    assert sorted(ran(master, "wild")) == ["asked", "left0", "left1", "left2", "right0", "right1"]
+    assert master.open_rows() == {}
+
+
+PROPERTIES = """
+class Sets(steps.BuildStep):
+    '''Sets properties that others were rendered with before.'''
+    async def run(self):
+        self.setProperty('pair', (1, {2: 'two'}), 'Sets')
+        self.setProperty('late', True, 'Sets')
+        if self.build.builder_name == 'secretive':
+            self.setProperty('word', await self.build.getSecret('word'), 'Sets')
+        return 0
+
+
+class Shows(steps.BuildStep):
+    async def run(self):
+        self.addCompleteLog('shown', repr((self.getProperty('pair'), self.build.env)))
+        return 0
+
+
+def early_and_late():
+    late = util.Property('late', default=False)
+    return util.BuildFactory([
+        steps.ShellCommand(name='fails', command=['false'], haltOnFailure=late, flunkOnFailure=late),
+        Sets(name='sets'),
+        steps.ShellCommand(name='waits', command=['sh', '-c', 'echo waits >> RAN; sleep 3']),
+        Shows(name='shows'),
+    ])
+
+
+from buildbot.plugins import secrets
+c['secretsProviders'] = [secrets.SecretInAFile('secrets')]
+c['builders'] = [
+    util.BuilderConfig(name=name, slavenames=['one'], factory=early_and_late(),
+                       env={'LATE': util.Interpolate('%(prop:late:-no)s')})
+    for name in ('wild', 'secretive')
+]
+c['slaves'] = [buildslave.BuildSlave('one', 'secret', max_builds=2)]
+c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['wild', 'secretive'])]
+"""
+
+
+def test_properties_come_back_as_they_were_and_what_was_rendered_stays(master: AMaster) -> None:
+    secrets = master.basedir / "secrets"
+    secrets.mkdir(mode=0o700)
+    (secrets / "word").write_text("xyzzy-and-more")
+    (secrets / "word").chmod(0o600)
+    master.configure(PROPERTIES, before=STEPS_FIRST)
+    master.start()
+    master.slave()
+    master.send("r1", branch="main")
+    for name in ("wild", "secretive"):
+        master.running(name, 1)
+    wait_until(lambda: master.value("SELECT count(*) FROM steps WHERE name = 'waits'") == 2, what="both to wait")
+    master.kill()
+    master.start()
+    assert master.finished("wild", 1).result is Result.SUCCESS
+    path = master.value("SELECT path FROM logs WHERE name = 'shown'")
+    assert (master.basedir / "logs" / path).read_text() == "((1, {2: 'two'}), {'LATE': 'no'})"
+    assert ran(master, "wild") == ["waits"]
+    cut = master.finished("secretive", 1)
+    assert cut.result is Result.RETRY
+    assert "property 'word' holds a secret, which is not kept" in cut.text
+    assert master.finished("secretive", 2).result is Result.SUCCESS
+    assert master.open_rows() == {}
+    assert master.value("SELECT count(*) FROM steps WHERE began_with IS NOT NULL") == 0
+    assert "xyzzy" not in "".join(map(str, master.rows("SELECT * FROM build_properties")))

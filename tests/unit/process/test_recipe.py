@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache, partial
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from buildbot.config.builder import BuilderConfig
+from buildbot.process.buildstep import BuildStep
+from buildbot.process.factory import BuildFactory
 from buildbot.process.locks import MasterLock, SlaveLock
-from buildbot.process.recipe import difference, digest
+from buildbot.process.recipe import difference, digest, look_at_classes, recipe_of
 from buildbot.steps.shell import ShellCommand
 
 MADE = """
@@ -89,3 +100,66 @@ def test_what_holds_itself_and_what_is_huge_have_an_end() -> None:
 )
 def test_what_is_said_of_a_difference(before: list[str], now: list[str], said: str | None) -> None:
     assert difference(before, now) == said
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        re.compile,
+        Path,
+        str.encode,
+        lambda text: partial(print, text),
+        lambda text: f"{text}".join,
+        lambda text: {"k": (text,)},
+        lambda text: [itemgetter(text)],
+        lambda text: lru_cache(lambda: text),
+        lambda text: date(len(text), 1, 1),
+        lambda text: timedelta(len(text)),
+        lambda text: Decimal(len(text)),
+    ],
+)
+def test_what_keeps_its_value_out_of_sight_is_told_apart(make: Callable[[str], Any]) -> None:
+    assert digest(make("one")) == digest(make("one"))
+    assert digest(make("one")) != digest(make("three"))
+
+
+def test_what_a_value_has_computed_of_itself_is_no_part_of_it() -> None:
+    code = "from pathlib import Path; from buildbot.process.recipe import digest; p = Path('/a/b'); hash(p); "
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", f"{code}print(digest(p))"],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1
+
+
+def test_the_same_object_twice_is_as_two_equal_ones() -> None:
+    """A module from its compiled file shares other constants than one that was just compiled."""
+    one, other = ("a", str(1)), ("a", str(1))
+    assert one is not other
+    assert digest([one, one]) == digest([one, other])
+
+
+def test_what_steps_keep_in_their_class_while_they_run_is_no_part_of_the_recipe() -> None:
+    class Mine(BuildStep):
+        runs = 0
+
+    config = BuilderConfig(name="b", slavenames=["s"], factory=BuildFactory([Mine(name="mine")]))
+    look_at_classes([config])
+    before = recipe_of(config)
+    Mine.all_renderables()
+    Mine.runs += 1
+    assert recipe_of(config) == before
+
+
+def test_a_class_of_its_own_keeps_its_digest_when_its_renderables_were_asked_for() -> None:
+    class Mine(BuildStep):
+        pass
+
+    before = digest(Mine)
+    Mine.all_renderables()
+    assert digest(Mine) == before

@@ -6,16 +6,18 @@ import re
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, succeed
 from twisted.internet.task import deferLater
 
 from buildbot.config.errors import ConfigErrors
 from buildbot.model import Result
 from buildbot.process.buildstep import BuildStep, BuildStepFailed, LineConsumerLogObserver, LogLineObserver
 from buildbot.process.factory import BuildFactory
+from buildbot.process.journal import Journal
 from buildbot.process.properties import Interpolate, Property, renderer
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS, WARNINGS
+from buildbot.process.slaveport import CommandRefused, SlaveLost
 from buildbot.steps.shell import ShellCommand
 from buildbot.store import commands
 from tests.rig import Built, RigCase, clock
@@ -422,6 +424,67 @@ class TestStopping(RigCase):
         assert rcs == [-1, -1, -1]
         assert len(built.commands("asks")) == 1
 
+    async def test_a_stop_ends_all_commands_that_run_at_once(self) -> None:
+        async def two(step: BuildStep) -> int:
+            each = [RemoteShellCommand(".", ["sleep", "600"], stdioLogName=name) for name in ("stdio", "other")]
+            await gatherResults([ensureDeferred(step.runCommand(command)) for command in each])
+            return SUCCESS
+
+        ending = self.run_steps_later(Asks(two))
+        await self.rig.until(lambda: self.rig.store.value("SELECT count(*) FROM commands WHERE state = 'running'") == 2)
+        (build,) = self.rig.running.by_id.values()
+        await build.stopBuild("enough")
+        built = await ending
+        assert [command.outcome["reason"] for command in built.commands("asks")] == ["interrupted", "interrupted"]
+
+    async def test_a_command_that_its_step_does_not_wait_for_ends_with_it(self) -> None:
+        held: list[Any] = []
+
+        async def forgets(step: BuildStep) -> int:
+            script = "echo begun; sleep 1.2; echo late; touch ../LATE; exec sleep 600"
+            running = ensureDeferred(step.runCommand(RemoteShellCommand(".", script)))
+            running.addErrback(lambda why: held.append(why.type))
+            await self.rig.until(lambda: "stdio" in step.logs and "begun" in step.logs["stdio"].getText())
+            return SUCCESS
+
+        built = await self.run_steps(Asks(forgets), ShellCommand(name="next", command="sleep 2; echo next"))
+        assert built.result is Result.SUCCESS
+        assert built.text("asks") == "begun\n"
+        assert built.text("next") == "next\n"
+        assert [command.state for command in built.commands("asks")] == ["lost"]
+        assert held == [SlaveLost]
+        assert not (self.rig.slave_dir().parent / "LATE").exists()
+        await self.rig.until(lambda: self.rig.slaves["bot"].commands.ids == [], "nothing is held")
+
+    async def test_a_step_that_has_ended_can_run_nothing(self) -> None:
+        steps: list[BuildStep] = []
+
+        async def ends(step: BuildStep) -> int:
+            steps.append(step)
+            return SUCCESS
+
+        await self.run_steps(Asks(ends))
+        with pytest.raises(CommandRefused, match="has ended"):
+            await steps[0].runCommand(RemoteShellCommand(".", "true"))
+
+    async def test_output_for_a_log_that_is_closed_is_dropped_and_the_command_ends(self) -> None:
+        async def closes(step: BuildStep) -> int:
+            command = RemoteShellCommand(".", "echo one; sleep 0.5; echo two", collectStdout=True)
+            running = ensureDeferred(step.runCommand(command))
+            await self.rig.until(lambda: "stdio" in step.logs and "one" in step.logs["stdio"].getText())
+            step.logs["stdio"].finish()
+            with pytest.raises(ValueError, match="closed"):
+                step.logs["stdio"].addStdout("more")
+            await running
+            step.setProperty("out", command.stdout)
+            return command.results()
+
+        built = await self.run_steps(Asks(closes))
+        assert built.result is Result.SUCCESS
+        assert built.text("asks") == "one\n"
+        assert built.properties["out"] == "one\ntwo\n"
+        assert not [path for path in (self.rig.base / "logs").rglob("*") if "-." in path.name]
+
     async def test_a_program_deaf_to_sigterm_is_killed(self) -> None:
         waiting = self.run_steps_later(
             ShellCommand(name="it", command="trap '' TERM; echo begun; while true; do sleep 1; done", sigtermTime=0.1)
@@ -625,7 +688,7 @@ class TestRemember(RigCase):
         class Counts(BuildStep):
             async def run(self) -> int:
                 values.append(self.remember("count", lambda store: store.value("SELECT 3 + 4")))
-                self._ordinal = 0  # as a replay begins
+                self.journal = Journal(commands.of_step(self.build.store, self.step_id))  # as a replay begins
                 values.append(self.remember("count", lambda store: 1 // 0))
                 return SUCCESS
 
@@ -639,7 +702,7 @@ class TestRemember(RigCase):
         class Changes(BuildStep):
             async def run(self) -> int:
                 self.remember("one", lambda store: 1)
-                self._ordinal = 0
+                self.journal = Journal(commands.of_step(self.build.store, self.step_id))
                 self.remember("two", lambda store: 2)
                 return SUCCESS
 

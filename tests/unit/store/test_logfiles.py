@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot.store.logfiles import Channel, LogFiles, LogReader, LogWriter, file_name, log_path
+from buildbot.store.logfiles import Channel, LogFiles, LogReader, LogWriter, aside_path, file_name, log_path
 
 RECORD_SIZE = 40
 
@@ -123,6 +123,28 @@ class TestWriting(LogCase):
     def test_nothing_is_written_for_nothing(self) -> None:
         self.write([Piece(b"")])
         self.assertEqual((self.path.stat().st_size, self.index_path.stat().st_size), (0, 0))
+
+    def test_what_comes_after_the_end_reaches_no_other_file(self) -> None:
+        """The system gives the number of a file that was closed to the next one that is opened."""
+        log = self.files.write(self.name)
+        log.close()
+        with self.open("other.txt") as other:
+            other.append(b"mine", Channel.STDOUT, 1, 100.0)
+            with self.assertRaises(OSError):
+                log.append(b"late", Channel.STDOUT, 1, 100.0)
+        self.assertEqual((self.root / "other.txt").read_bytes(), b"mine")
+
+    def test_what_lies_aside_goes_with_its_build_or_with_its_last_log(self) -> None:
+        asides = [self.root / aside_path("builder", number, "compile", 7) for number in (1, 2, 3)]
+        for number, aside in enumerate(asides, 1):
+            self.write(PIECES, f"builder/{number}/compile-stdio.txt")
+            self.write(PIECES, str(aside.relative_to(self.root)))
+        self.files.remove_asides("builder", 1)
+        self.files.remove_asides("nobody", 1)
+        self.files.remove("builder/2/compile-stdio.txt")
+        self.assertEqual([aside.exists() for aside in asides], [False, False, True])
+        self.assertTrue(self.path.exists())
+        self.assertFalse(asides[1].parent.exists())
 
     def test_an_empty_log_has_no_lines(self) -> None:
         self.write([])

@@ -247,9 +247,11 @@ class TestSettings(StoreCase):
         """A row type has a field for each column, in the order of the table."""
         from buildbot import model
 
+        of_running = ("words", "statistics", "locks_since", "code_began_at", "made_steps", "began_with")
         apart = {
+            ("build_properties", "literal"),
             ("builds", "recipe"),
-            *(("steps", name) for name in ("words", "statistics", "made_steps_with", "locks_since", "code_began_at")),
+            *(("steps", name) for name in of_running),
         }
         rows: dict[str, Any] = {
             "changes": model.Change,
