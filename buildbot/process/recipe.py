@@ -117,7 +117,7 @@ class _Plain:
             recipe = value.get_step_factory()
             return ["step", self.of(recipe.factory), self.of(recipe.args), self.of(recipe.kwargs)]
         if isinstance(value, LockAccess):
-            return self.of(value.lock)
+            return self._parts(value.lock)
         if isinstance(value, (MasterLock, SlaveLock)):
             return ["lock", list(value.key_on(""))]
         return self._pickled(value) if _says_how_it_is_pickled(type(value)) else self._object(value)

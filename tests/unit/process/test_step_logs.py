@@ -67,7 +67,7 @@ class TestSecrets(RigCase):
                 ended = ShellCommand(name="login", command=["login", Interpolate("%(secret:door)s")])
                 ended.build = self.build
                 row = steps.records(self.build.store, self.build.id)[0].step._replace(result=Result.SUCCESS)
-                await recall_step(ended, steps.Record(row, [], {}, None, True))
+                await recall_step(ended, steps.Record(row, [], {}, True, False, []))
                 self.addCompleteLog("told", f"it was {VALUE}")
                 return SUCCESS
 
