@@ -13,6 +13,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Callable
 from io import FileIO
+from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,7 +104,10 @@ class Segment:
         with open(self.path, "rb", buffering=0) as file:
             file.seek(begin)
             data = _read_exactly(file.read, end - begin)
-        return _parsed(data, position)
+        blocks = _parsed(data, position)
+        if blocks.end != (self._places[number + 1][0] if number + 1 < len(self._places) else self.end):
+            raise OSError(errno.EIO, "the spooled output is damaged")
+        return blocks
 
     # -- the end
 
@@ -142,6 +146,9 @@ class Segment:
         made = cls(directory / os.path.basename(known["file"]), int(known["start"]), space)
         made.end, made.size = int(known["end"]), int(known["size"])
         made._places = [(int(position), int(offset)) for position, offset in known["places"]]
+        rising = all(one[0] < other[0] and one[1] < other[1] for one, other in pairwise(made._places))
+        if made._places[:1] != [(made.start, 0)] or not rising or made._places[-1][1] >= made.size:
+            raise ValueError(f"it does not say where the parts of {made.path.name} are")
         found = made.path.stat().st_size
         if found != made.size:
             raise ValueError(f"{made.path.name} has {found} bytes instead of {made.size}")

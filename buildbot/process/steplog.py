@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 from buildbot.model import BuildID, LogID, StepID
+from buildbot.process.journal import Diverged
 from buildbot.process.masking import MaskedStream, Masker
 from buildbot.store import Store
 from buildbot.store import logs as log_rows
-from buildbot.store.logfiles import STEP_ITSELF, Channel, Limit, LogFiles
+from buildbot.store.logfiles import STEP_ITSELF, THE_LIMIT, Channel, Limit, LogFiles
 
 
 def close_left_open(store: Store, files: LogFiles, now: float, build: BuildID | None = None) -> None:
@@ -146,9 +147,14 @@ class StepLog:
         return self._writer.held(producer)
 
     def recall(self, producer: int, taker: Callable[[Channel, bytes], None] | None = None) -> Iterator[None]:
-        """Tell the observers, and `taker`, what a producer has written; a piece at each turn of the iterator."""
+        """Tell the observers, and `taker`, what a producer has written; a piece at each turn of the iterator.
+
+        Raises Diverged when a part of it was left out, because the log is too long.
+        """
         if (not self._watchers and taker is None) or not self.held(producer):
             return
+        if self._writer.held(THE_LIMIT):
+            raise Diverged(f"a part of log {self.name} was left out (logMaxSize), and what reads it needs all of it")
         with self._files.read(self.path) as reader:
             for run, data in reader.pieces(0, reader.size):
                 if run.producer == producer:

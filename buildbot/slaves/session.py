@@ -27,6 +27,7 @@ T = TypeVar("T")
 PING_SECONDS = 20.0
 ANSWER_SECONDS = 20.0
 LONGEST_PIECE = 64 * 1024
+MOST_PIECES = 2048
 LOST = (pb.DeadReferenceError, pb.PBConnectionLost)
 
 
@@ -280,6 +281,8 @@ def _count(value: object, what: str) -> int:
 def _checked_pieces(pieces: object) -> list[tuple[str, bytes]]:
     if not isinstance(pieces, (list, tuple)):
         raise BadMessage("output is a list of [stream, bytes]")
+    if len(pieces) > MOST_PIECES:
+        raise BadMessage(f"one message carries at most {MOST_PIECES} pieces of output")
     checked, total = [], 0
     for piece in pieces:
         if not isinstance(piece, (list, tuple)) or len(piece) != 2:

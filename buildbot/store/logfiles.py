@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from buildbot.store.logindex import STEP_ITSELF, Channel, Run
-from buildbot.store.loglimit import Limit, LimitedWriter
+from buildbot.store.loglimit import THE_LIMIT, Limit, LimitedWriter
 from buildbot.store.logpack import pack, packed_path
 from buildbot.store.logreader import Line, LogReader
 from buildbot.store.logtail import tail_paths
@@ -25,6 +25,7 @@ from buildbot.store.logwriter import LogWriter
 
 __all__ = [
     "STEP_ITSELF",
+    "THE_LIMIT",
     "Channel",
     "Limit",
     "Line",

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildslave import segment as segment_module
 from buildslave import spool as spool_module
 from buildslave.blocks import CHUNK
+from buildslave.segment import Segment
 from buildslave.spool import MEMORY_BYTES, Spool
 from buildslave.spooldir import LOCK, SpoolDirectory
 from buildslave.window import CALLS_IN_FLIGHT, LINGER_SECONDS, Window
@@ -192,6 +193,19 @@ class SpoolKeeps(SynchronousTestCase):
             self.assertRaises(OSError, spool.take, 0, 100)
         segment.path.write_bytes(sound)
         self.assertEqual(spool.take(0, 5)[0], [["stdout", b"hello"]])
+
+    def test_what_says_wrongly_where_the_parts_are_is_not_believed(self) -> None:
+        spool = self.spool()
+        spool.write("stdout", b"hello" * 100)
+        spool.persist()
+        (segment,) = spool.segments
+        known = segment.to_json()
+        where = segment.path.parent
+        self.assertEqual(Segment.from_json(known, where, segment._space).take(0, 5)[1], 5)
+        for places in ([], [[1, 0]], [[0, 3]], [[0, 0], [0, 9]], [[0, 0], [9, 0]], [[0, 0], [100, segment.size]]):
+            self.assertRaises(ValueError, Segment.from_json, {**known, "places": places}, where, segment._space)
+        shorter = Segment.from_json({**known, "end": 700}, where, segment._space)
+        self.assertRaises(OSError, shorter.take, 0, 100)
 
 
 class FullDisk:

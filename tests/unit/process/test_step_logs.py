@@ -10,7 +10,7 @@ from buildbot.process import buildsetup
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
 from buildbot.process.properties import Interpolate
-from buildbot.process.remotecommand import RemoteCommand
+from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import SUCCESS
 from buildbot.process.steprunner import recall_step
 from buildbot.steps.shell import ShellCommand
@@ -99,6 +99,27 @@ class TestLimits(RigCase):
         self.assertLess(len(text), 1200)
         self.assertTrue(text.startswith("1\n2\n3\n") and text.endswith("9999\n10000\n"))
         self.assertIn("logMaxSize = 1000", built.text("it", headers=True))
+
+    async def test_what_was_left_out_cannot_be_told_again(self) -> None:
+        """After a restart of the master, an observer would see less than it had seen before."""
+        told: list[bytes] = []
+
+        class Asks(BuildStep):
+            async def run(self) -> int:
+                command = RemoteShellCommand(".", "seq 10000" if self.name == "long" else "seq 10")
+                await self.runCommand(command)
+                list(self.logs["stdio"].recall(int(command.id or 0)))  # nobody watches
+                list(self.logs["stdio"].recall(int(command.id or 0), lambda channel, data: told.append(data)))
+                return SUCCESS
+
+        self.rig.log_limit = Limit(1000, 100)
+        built = await self.run_steps(Asks(name="short"))
+        self.assertEqual(built.result, Result.SUCCESS)
+        self.assertIn(b"10\n", b"".join(told))
+        told.clear()
+        built = await self.run_steps(Asks(name="long"))
+        self.assertEqual((built.result, told), (Result.RETRY, []))
+        self.assertIn("a part of log stdio was left out (logMaxSize)", built.step("long").state_text)
 
     def test_what_the_configuration_says(self) -> None:
         def limit(**other: Any) -> Any:

@@ -17,7 +17,7 @@ from buildbot.process.factory import BuildFactory
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
 from buildbot.process.slaveport import SlaveLost
-from buildbot.slaves.session import ANSWER_SECONDS, LONGEST_PIECE, PING_SECONDS, SlaveSession
+from buildbot.slaves.session import ANSWER_SECONDS, LONGEST_PIECE, MOST_PIECES, PING_SECONDS, SlaveSession
 from buildbot.steps.shell import ShellCommand
 from tests.rig import Built, RigCase
 
@@ -192,6 +192,7 @@ class TestGarbage(SessionCase):
             (id, 0, [["stdin", b"x"]]),
             (id, 0, [["log:" + "x" * 500, b"x"]]),
             (id, 0, [["stdout", big]]),
+            (id, 0, [["stdout", b"a"], ["stderr", b"b"]] * MOST_PIECES),
             (id, 0, [["stdout", b"good"], ["stdout", None]]),
             (),
             (id,),

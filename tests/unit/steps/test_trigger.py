@@ -10,6 +10,7 @@ from buildbot.config.errors import ConfigErrors
 from buildbot.model import BuildID, NewChange, Result
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
+from buildbot.process.journal import Journal
 from buildbot.process.properties import Interpolate, Property, Secret, renderer
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
 from buildbot.schedulers import base
@@ -18,7 +19,7 @@ from buildbot.schedulers.triggerable import Triggerable
 from buildbot.secrets.environment import SecretInEnvironment
 from buildbot.steps.shell import ShellCommand
 from buildbot.steps.trigger import Trigger
-from buildbot.store import builds, buildsets, changes, pauses, properties, requests, sourcestamps, steps
+from buildbot.store import builds, buildsets, changes, commands, pauses, properties, requests, sourcestamps, steps
 from tests.rig import Built, RigCase, Source
 
 WAITS = "while ! [ -e ../../../go ]; do sleep 0.05; done"
@@ -486,6 +487,7 @@ class TestReplay(TriggerCase):
         (ran,) = asked
         again = Mine(waitForFinish=True)
         again.build, again._row, again.name = ran.build, ran._row, ran.name
+        again.journal = Journal(commands.of_step(self.rig.store, ran.step_id))
         self.addCleanup(again.finish_logs)
         self.assertEqual(await again.run(), WARNINGS)
         self.assertEqual((len(asked), len(self.children())), (1, 1))
