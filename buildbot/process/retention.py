@@ -1,9 +1,9 @@
 """Takes away what the configuration does not keep, a little at a time, while builds run.
 
 A doorbell worker. In a pass it asks, rule by rule and builder by builder, what is too old (in a reader's thread), and
-removes it in transactions of a few milliseconds with pauses between them. A log's row is marked first, then its file
-goes, and the rows of a build go last, so whatever moment the process dies at, the next pass finds the rest. When all is
-done the file is shortened by the pages that have become free.
+removes it in transactions of a few milliseconds with pauses between them (`Slices`). A log's row is marked first, then
+its file goes, and the rows of a build go last, so whatever moment the process dies at, the next pass finds the rest.
+When all is done the file is shortened by the pages that have become free.
 """
 
 from __future__ import annotations
@@ -21,23 +21,21 @@ from twisted.logger import Logger
 
 from buildbot.config.retention import Keep, RetentionPlan
 from buildbot.model import Builder, BuilderID, BuildID, ChangeID, EventID, LogID
-from buildbot.store import Store, builders, retention
+from buildbot.process.slices import Delete, Slices
+from buildbot.store import Store, builders, passes, retention
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.retention import Age, Told, Window
 
-SLICE_SECONDS = 0.01  # of one transaction, after which no further statement begins
 PAUSE_SECONDS = 0.02
-ROWS_AT_ONCE = 50
-PAGES_AT_ONCE = 64
 FEW_PAGES = 256  # free ones that are left in the file, to be used again
 _UNFINISHED_SECONDS = 3600.0  # files of logs marked so long before the last pass's end may still be there
 
-Delete = Callable[[Store, Sequence[int]], int]
 InThread = Callable[[Callable[[], object]], Awaitable[Any]]
 
 
 class Retention:
-    """plan: of the configuration in force. receivers: names of those who must be told of events before they go."""
+    """plan: of the configuration in force. receivers: names of those who must be told of events before they go.
+    seconds: a clock for durations."""
 
     _log = Logger()
 
@@ -50,7 +48,9 @@ class Retention:
         in_thread: InThread,
         plan: Callable[[], RetentionPlan],
         receivers: Callable[[], Sequence[str]],
+        seconds: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self._seconds = seconds
         self._store = store
         self._files = log_files
         self._clock = clock
@@ -63,14 +63,15 @@ class Retention:
         plan = self._plan()
         if not plan.rules:
             return None
-        due = next_look(plan, retention.last_pass(self._store), now)
+        due = next_look(plan, passes.last(self._store), now)
         if due > now:
             return due
-        row = self._store.transact(retention.begin_pass, now)
+        row = self._store.transact(passes.begin, now)
         removed: Counter[str] = Counter()
         problem = None
         try:
-            await _Pass(self._store, self._files, self._pause, self._in_thread, plan, now, removed).go(self._receivers)
+            slices = Slices(self._store, self._pause, self._seconds)
+            await _Pass(self._store, self._files, slices, self._in_thread, plan, now, removed).go(self._receivers)
         except CancelledError:
             problem = "the master was stopped"
             raise
@@ -78,7 +79,7 @@ class Retention:
             problem = f"{type(error).__name__}: {error}"
             raise
         finally:
-            self._store.transact(retention.end_pass, row, time.time(), dict(removed), problem)
+            self._store.transact(passes.end, row, time.time(), dict(removed), problem)
         if removed:
             told = ", ".join(f"{count} {what}" for what, count in sorted(removed.items()))
             self._log.info("retention removed {told}", told=told)
@@ -88,7 +89,7 @@ class Retention:
         return deferLater(self._clock, PAUSE_SECONDS, lambda: None)
 
 
-def next_look(plan: RetentionPlan, last: retention.Pass | None, now: float) -> float:
+def next_look(plan: RetentionPlan, last: passes.Pass | None, now: float) -> float:
     """When the next pass is due. One that did not come to its end is followed by another one at once."""
     if last is None:
         return plan.next_after(now) if plan.cron else now
@@ -102,7 +103,7 @@ class _Pass:
         self,
         store: Store,
         files: LogFiles,
-        pause: Callable[[], Awaitable[None]],
+        slices: Slices,
         in_thread: InThread,
         plan: RetentionPlan,
         now: float,
@@ -110,7 +111,7 @@ class _Pass:
     ) -> None:
         self.store = store
         self.files = files
-        self.pause = pause
+        self.slices = slices
         self.in_thread = in_thread
         self.plan = plan
         self.now = now
@@ -159,10 +160,8 @@ class _Pass:
         """Mark the logs of a build as removed, then remove their files."""
         logs = await self.store.read(retention.logs_of, builder, number)
         ids = [log.id for log in logs]
-        for at in range(0, len(ids), ROWS_AT_ONCE):
-            marked = self.store.transact(retention.mark_logs, ids[at : at + ROWS_AT_ONCE], repr(rule), self.now)
-            self.removed["logs"] += marked
-            await self.pause()
+        mark = partial(_mark_logs, rule=repr(rule), now=self.now)
+        self.removed["logs"] += await self.slices.delete("marks of logs", ids, mark)
         await self.in_thread(partial(self._remove_files, [log.path for log in logs]))
 
     def _remove_files(self, paths: Iterable[str]) -> None:
@@ -176,28 +175,24 @@ class _Pass:
     async def _remove_steps(self, builder: BuilderID, rule: Keep, number: int) -> BuildID | None:
         await self._remove_logs(builder, rule, number)
         build = retention.build_id(self.store, builder, number)
-        while build is not None and not self.store.transact(self._delete_steps, build):
-            await self.pause()
+        if build is not None:
+            await self.slices.work_off("steps", lambda store, rows: retention.delete_steps(store, build, rows) > 0)
         return build
-
-    def _delete_steps(self, store: Store, build: BuildID) -> bool:
-        """As many as there is time for. Whether they are all gone."""
-        started = time.perf_counter()
-        while retention.delete_steps(store, build, ROWS_AT_ONCE):
-            if time.perf_counter() - started > SLICE_SECONDS:
-                return False
-        return True
 
     async def _remove_build(self, builder: BuilderID, rule: Keep, number: int, *, with_requests: bool) -> None:
         build = await self._remove_steps(builder, rule, number)
         if build is None:
             return
-        work = partial(retention.delete_build, build=build, told=self.told, with_requests=with_requests)
-        gone = self.store.transact(work)
-        if gone >= 0:
-            self.removed["builds"] += 1
-            self.removed["buildsets"] += gone
-        await self.pause()
+        await self.slices.delete("builds", [build], partial(self._delete_build, with_requests=with_requests))
+
+    def _delete_build(self, store: Store, ids: Sequence[int], *, with_requests: bool) -> int:
+        (id,) = ids
+        gone = retention.delete_build(store, BuildID(id), self.told, with_requests=with_requests)
+        if gone < 0:
+            return 0
+        self.removed["builds"] += 1
+        self.removed["buildsets"] += gone
+        return 1
 
     # -- what belongs to no builder
 
@@ -211,6 +206,9 @@ class _Pass:
         if rule := self.plan.rule("events"):
             old = partial(retention.old_events, age=self._age(rule), told=self.told)
             await self._lists(old, "events", self._delete_events)
+            for records in retention.RECORDS:
+                old = partial(retention.old_records, records=records, age=self._age(rule))
+                await self._lists(old, records.name, partial(retention.delete_records, records=records))
 
     def _delete_events(self, store: Store, ids: Sequence[int]) -> int:
         return retention.delete_events(store, [EventID(id) for id in ids], self.told)
@@ -220,9 +218,7 @@ class _Pass:
         after: int | None = 0
         while after is not None:
             window = await self.store.read(partial(old, after=after))
-            for at in range(0, len(window.found), ROWS_AT_ONCE):
-                self.removed[what] += self.store.transact(delete, window.found[at : at + ROWS_AT_ONCE])
-                await self.pause()
+            self.removed[what] += await self.slices.delete(what, window.found, delete)
             after = window.after
 
     # -- files
@@ -230,7 +226,7 @@ class _Pass:
     async def _finish_files(self) -> None:
         """What the last pass marked but did not come to remove, because its process ended."""
         since = self.now - _UNFINISHED_SECONDS
-        last = await self.store.read(retention.unended_pass)
+        last = await self.store.read(passes.unended)
         if last is not None:
             since = min(since, last)
         after: LogID | None = LogID(0)
@@ -242,12 +238,17 @@ class _Pass:
 
     async def _give_back(self) -> None:
         """Shorten the store's file, but for some pages that will be used again."""
-        left = retention.free_pages(self.store)
-        while left > FEW_PAGES:
-            before, left = left, retention.give_back(self.store, min(PAGES_AT_ONCE, left - FEW_PAGES))
-            if left >= before:  # a file made without incremental vacuum
-                return
-            await self.pause()
+        await self.slices.work_off("pages", _give_back)
+
+
+def _give_back(store: Store, pages: int) -> bool:
+    before = retention.free_pages(store)
+    left = retention.give_back(store, min(pages, before - FEW_PAGES)) if before > FEW_PAGES else before
+    return left < before  # they are as many as before in a file made without incremental vacuum
+
+
+def _mark_logs(store: Store, ids: Sequence[int], rule: str, now: float) -> int:
+    return retention.mark_logs(store, [LogID(id) for id in ids], rule, now)
 
 
 def _delete_changes(store: Store, ids: Sequence[int]) -> int:

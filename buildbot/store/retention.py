@@ -382,6 +382,55 @@ def delete_events(store: Store, ids: Sequence[EventID], told: Told) -> int:
     )
 
 
+# -- what is written down beside the events, and kept as they are
+
+
+class Records(NamedTuple):
+    """A table, when a row of it happened, and what else must hold of one (`t`) that may go."""
+
+    name: str  # for people
+    table: str
+    time: str
+    free: str
+
+
+RECORDS = (
+    Records("operators' actions", "operator_actions", "acted_at", "1"),
+    Records(
+        "lives of the master",
+        "master_runs",
+        "coalesce(stopped_at, started_at)",
+        "t.id < (SELECT max(id) FROM master_runs)",
+    ),
+    Records(
+        "absences",
+        "absences",
+        "ended_at",
+        "t.ended_at < (SELECT coalesce(min(started_at), 1e18) FROM builds WHERE complete_at IS NULL)",
+    ),
+)
+
+
+def old_records(store: Queries, records: Records, age: Age, after: int) -> Window:
+    last = store.value(f"SELECT id FROM {records.table} ORDER BY id DESC LIMIT 1 OFFSET ?", age.newest or 0) or 0
+    found = store.column(
+        f"SELECT t.id FROM {records.table} AS t WHERE t.id > ? AND t.id <= ? AND {records.time} < ? AND {records.free} "
+        "ORDER BY t.id LIMIT ?",
+        after,
+        min(last, after + WINDOW),
+        age.until,
+        FOUND_AT_ONCE,
+    )
+    return _window(found, after, last)
+
+
+def delete_records(store: Store, ids: Sequence[int], records: Records) -> int:
+    return store.execute(
+        f"DELETE FROM {records.table} AS t WHERE t.id IN (SELECT value FROM json_each(?)) AND {records.free}",
+        json.dumps(list(ids)),
+    )
+
+
 # -- the file
 
 
@@ -393,46 +442,3 @@ def give_back(store: Store, pages: int) -> int:
     """Shorten the file by at most so many of its free pages; how many are left."""
     store.all(lambda *row: None, f"PRAGMA incremental_vacuum({int(pages)})")  # each page is a row to be fetched
     return free_pages(store)
-
-
-# -- what was done
-
-
-class Pass(NamedTuple):
-    """One pass of retention."""
-
-    began_at: float
-    ended_at: float | None  # None: it is under way, or the process ended in it
-    removed: dict[str, int]  # by kind: builds, steps (of so many builds), logs, requests, changes, events
-    problem: str | None
-
-
-def begin_pass(store: Store, now: float) -> int:
-    store.execute("DELETE FROM retention_passes WHERE id <= (SELECT max(id) - 50 FROM retention_passes)")
-    return store.insert("INSERT INTO retention_passes (began_at, removed) VALUES (?, '{}')", now)
-
-
-def end_pass(store: Store, id: int, now: float, removed: dict[str, int], problem: str | None) -> None:
-    store.execute(
-        "UPDATE retention_passes SET ended_at = ?, removed = ?, problem = ? WHERE id = ? AND ended_at IS NULL",
-        now,
-        json.dumps(removed),
-        problem,
-        id,
-    )
-
-
-def unended_pass(store: Queries) -> float | None:
-    """When the first of the newest passes began that did not come to their end (this one included)."""
-    found: float | None = store.value(
-        "SELECT min(began_at) FROM retention_passes WHERE id > (SELECT coalesce(max(id), 0) FROM retention_passes "
-        "WHERE ended_at IS NOT NULL AND problem IS NULL)"
-    )
-    return found
-
-
-def last_pass(store: Queries) -> Pass | None:
-    return store.first(
-        lambda began_at, ended_at, removed, problem: Pass(began_at, ended_at, json.loads(removed), problem),
-        "SELECT began_at, ended_at, removed, problem FROM retention_passes ORDER BY id DESC LIMIT 1",
-    )

@@ -60,6 +60,7 @@ CREATE INDEX operator_actions_subject ON operator_actions (subject, id);
 CREATE INDEX logs_removed ON logs (removed_at, id) WHERE removed_at IS NOT NULL;
 CREATE INDEX logs_unpacked ON logs (finished_at) WHERE packed_as IS NULL AND removed_at IS NULL;
 CREATE INDEX build_requests_builder ON build_requests (builder_id, id);
+CREATE INDEX classifications_buildset ON classifications (buildset_id) WHERE buildset_id IS NOT NULL;
 CREATE TABLE retention_passes (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     began_at REAL NOT NULL,

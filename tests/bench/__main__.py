@@ -11,6 +11,7 @@ from pathlib import Path
 
 from buildbot.store import Store, builders
 from tests.bench.contender import CFG, Contender
+from tests.bench.keeping import TOO_LONG_MS, retention_cost
 from tests.bench.pages import page_costs
 from tests.bench.queue import fill, pass_cost
 from tests.bench.recovery import recovery
@@ -108,6 +109,16 @@ def print_recovery(where: Path, builds: int) -> None:
     print(f"{'':44}{found.serves:8.1f}s{found.goes_on:11.1f}s{found.cpu:11.1f}")
 
 
+def print_retention_costs(where: Path, builds: int) -> None:
+    """What a pass of retention costs those who share the reactor with it; the longest transaction must not grow."""
+    heading = f"{'retention removes nearly all of':44}{'rows':>9}{'transactions':>14}{'longest, CPU ms':>17}"
+    print(f"\n{heading}{'SQL steps':>11}{f'over {TOO_LONG_MS:.0f} ms':>12}")
+    for count in (builds // 10, builds):
+        cost = retention_cost(where / str(count), builds=count)
+        name = f"{count:,} builds"
+        print(f"{name:44}{cost.rows:9}{cost.transactions:14}{cost.longest_cpu_ms:17.1f}{cost.steps:10.0f}k{cost.too_long:12}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small amounts of everything")
@@ -124,6 +135,7 @@ def main() -> None:
             print(f"{name:34}{value:12.2f}{'' if other is None else format(other, '.2f'):>12}{ratio:>9}")
         print_queue_costs(where / "queue")
         print_recovery(where / "recovery", 50 if options.quick else 200)
+        print_retention_costs(where / "keeping", 2000 if options.quick else 20_000)
         print(f"\n{'page, with 20,000 builds':44}{'statements':>11}{'bytes':>9}{'gzip':>8}{'CPU ms':>8}")
         for cost in page_costs(where / "history", builds=2000 if options.quick else 20_000):
             print(f"{cost.url:44}{cost.statements:11}{cost.size:9}{cost.compressed:8}{cost.cpu_ms:8.1f}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.bench.contender import Contender
+from tests.bench.keeping import retention_cost
 from tests.bench.pages import page_costs
 from tests.bench.recovery import recovery
 
@@ -17,6 +18,12 @@ def test_no_page_asks_or_sends_too_much(tmp_path: Path) -> None:
 
 def test_every_build_goes_on_after_a_kill(tmp_path: Path) -> None:
     assert recovery(tmp_path / "recovery", builds=20, slaves=2).cpu > 0
+
+
+def test_a_pass_of_retention_is_many_small_transactions(tmp_path: Path) -> None:
+    cost = retention_cost(tmp_path, builds=300)
+    assert cost.rows > 1000
+    assert cost.rows / cost.transactions < 200, cost
 
 
 def test_the_benchmark_s_work_is_done(tmp_path: Path) -> None:

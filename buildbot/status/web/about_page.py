@@ -14,7 +14,7 @@ from buildbot.model import Cursor, EventKind
 from buildbot.process.retention import next_look
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.pages import Master, Page, View
-from buildbot.store import actions, events, pages, retention
+from buildbot.store import actions, events, pages, passes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class AboutView(View):
     schema: int
     receivers: tuple[Cursor, ...]
     rules: tuple[str, ...]  # of retention
-    last_look: retention.Pass | None
+    last_look: passes.Pass | None
     next_look: float
 
 
@@ -39,7 +39,7 @@ def about(asked: Asked, master: Master) -> View:
     refused = newest is not None and newest[0] is EventKind.CONFIG_REFUSED
     run = actions.last_run(store)
     own = master.config.www.options.get("versions", ()) if master.config.www is not None else ()
-    plan, last_look = master.config.retention, retention.last_pass(store)
+    plan, last_look = master.config.retention, passes.last(store)
     return AboutView(
         title="About",
         versions=(*_versions(), *((str(name), str(number)) for name, number in own)),

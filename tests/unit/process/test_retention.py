@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,30 @@ from buildbot.config.retention import DAY, Keep, RetentionPlan
 from buildbot.model import BuilderID, EventKind, LogID, Result
 from buildbot.process import retention as module
 from buildbot.process.retention import Retention, next_look
-from buildbot.store import Store, builders, builds, buildsets, changes, events, requests, retention, schedulers
+from buildbot.process.slices import SLICE_SECONDS
+from buildbot.store import (
+    Store,
+    absences,
+    actions,
+    builders,
+    builds,
+    buildsets,
+    changes,
+    events,
+    passes,
+    requests,
+    retention,
+    schedulers,
+)
 from buildbot.store.logfiles import LogFiles, parts_of
-from buildbot.store.retention import Pass
+from buildbot.store.passes import Pass
 from tests import history
 from tests.stores import new_store
 
 NOW = 1_700_000_000.0
 BUILDERS = history.BUILDERS[:4]
+INSTRUCTIONS_A_TICK = 100
+SECONDS_AN_INSTRUCTION = 1e-6
 
 
 class Stop(Exception):
@@ -35,6 +52,7 @@ class Stop(Exception):
 class RetentionCase(SynchronousTestCase):
     rules: tuple[Keep, ...] = ()
     living: tuple[str, ...] = ()
+    seconds = staticmethod(time.perf_counter)
     builds_count = 60
 
     def setUp(self) -> None:
@@ -59,6 +77,7 @@ class RetentionCase(SynchronousTestCase):
             in_thread=self.in_thread,
             plan=lambda: RetentionPlan(self.rules),
             receivers=lambda: self.living,
+            seconds=self.seconds,
         )
         done = ensureDeferred(keeper.run(now))
         while not done.called:
@@ -328,6 +347,30 @@ class TestOthers(RetentionCase):
         self.look(now=NOW + DAY)
         self.assertLessEqual(self.count("events"), 2)
 
+    def test_what_people_did_and_who_was_away_goes_with_the_events(self) -> None:
+        slave = self.store.value("SELECT min(id) FROM slaves")
+        running = self.store.value("SELECT min(started_at) FROM builds WHERE complete_at IS NULL")
+        self.assertLess(running, NOW)
+        self.store.execute("DELETE FROM master_runs")
+        for days in (9, 8, 3, 2, 1):
+            when = NOW - days * DAY
+            self.store.transact(actions.add, who="ann", what="force", subject="builder b", why=str(days), now=when)
+            self.store.transact(absences.add, slave, when - 1, when, f"lost {days}")
+            self.store.transact(actions.master_started, f"life {days}", when - 60)
+            self.store.transact(actions.master_stopped, f"life {days}", when)
+        self.store.transact(absences.add, None, running + 1, running + 2, "of a build that runs")
+        self.look(Keep("events", days=2.5))
+        whys = [self.store.column(f"SELECT why FROM {table} ORDER BY id") for table in ("operator_actions", "absences")]
+        self.assertEqual(whys, [["2", "1"], ["lost 2", "lost 1", "of a build that runs"]])
+        lives = "SELECT incarnation FROM master_runs ORDER BY id"
+        self.assertEqual(self.store.column(lives), ["life 2", "life 1"])
+        self.look(Keep("events", newest=0), now=NOW + DAY)
+        self.assertEqual([self.count("operator_actions"), self.count("absences")], [0, 1])
+        self.assertEqual(self.store.column(lives), ["life 1"])
+        removed = passes.last(self.store)
+        assert removed is not None
+        self.assertEqual(removed.removed["operators' actions"], 2)
+
     def test_the_last_word_about_the_configuration_stays(self) -> None:
         self.look(Keep("events", newest=1))
         self.assertEqual(self.count("events", "kind = 'config loaded'"), 1)
@@ -340,11 +383,11 @@ class TestPasses(RetentionCase):
     def test_without_rules_nothing_is_looked_for(self) -> None:
         self.rules = ()
         self.assertIsNone(self.look())
-        self.assertIsNone(retention.last_pass(self.store))
+        self.assertIsNone(passes.last(self.store))
 
     def test_it_is_written_down_and_repeated_an_hour_later(self) -> None:
         self.assertEqual(self.look(Keep("logs", newest=3)), NOW + 3600)
-        done = retention.last_pass(self.store)
+        done = passes.last(self.store)
         assert done is not None
         self.assertEqual((done.began_at, done.problem), (NOW, None))
         self.assertGreater(done.removed["logs"], 100)
@@ -360,32 +403,51 @@ class TestPasses(RetentionCase):
         self.assertEqual(next_look(plan, Pass(NOW + 9000, NOW + 9001, {}, None), NOW), NOW)
 
     def test_every_transaction_is_short(self) -> None:
-        """In rows, which do not depend on how busy this machine is."""
-        steps = self.store.value(
-            "SELECT s.id FROM steps AS s JOIN builds AS b ON b.id = s.build_id ORDER BY b.id LIMIT 1"
-        )
-        for number in range(2000):
-            self.store.execute(
-                "INSERT INTO commands (step_id, ordinal, name, args, state, ordered_at) "
-                "VALUES (?, ?, 'shell', '{}', 'finished', 1.0)",
-                steps,
-                number + 1000,
-            )
-        changed: list[int] = []
+        """By a clock of SQLite's instructions, which does not depend on how busy this machine is."""
+        self.fatten()
+        ticks = 0
+
+        def tick() -> int:
+            nonlocal ticks
+            ticks += 1
+            return 0
+
+        took: list[int] = []
         real = self.store.transact
 
         def measured(work: Any, *args: Any, **kw: Any) -> Any:
-            before = self.store._connection.total_changes
+            before = ticks
             try:
                 return real(work, *args, **kw)
             finally:
-                changed.append(self.store._connection.total_changes - before)
+                took.append(ticks - before)
 
         self.patch(self.store, "transact", measured)
-        self.patch(module, "SLICE_SECONDS", 1e-9)
-        self.look(Keep("builds", newest=1))
+        self.seconds = lambda: ticks * INSTRUCTIONS_A_TICK * SECONDS_AN_INSTRUCTION
+        self.store._connection.set_progress_handler(tick, INSTRUCTIONS_A_TICK)
+        self.look(Keep("builds", newest=1), Keep("changes", newest=1), Keep("events", newest=1))
+        self.store._connection.set_progress_handler(None, 0)
         self.assertEqual(self.count("commands", "ordinal >= 1000"), 0)
-        self.assertLess(max(changed), 200)
+        self.assertEqual(self.count("change_files", "path LIKE 'fat%'"), 0)
+        self.assertGreater(sum(took) * INSTRUCTIONS_A_TICK * SECONDS_AN_INSTRUCTION, 10 * SLICE_SECONDS)
+        self.assertLess(max(took) * INSTRUCTIONS_A_TICK * SECONDS_AN_INSTRUCTION, 2 * SLICE_SECONDS)
+
+    def fatten(self) -> None:
+        """A step with many commands, changes with many files, a buildset with many requests."""
+        step = self.store.value(
+            "SELECT s.id FROM steps AS s JOIN builds AS b ON b.id = s.build_id ORDER BY b.id LIMIT 1"
+        )
+        self.store.execute_many(
+            "INSERT INTO commands (step_id, ordinal, name, args, state, ordered_at) "
+            "VALUES (?, ?, 'shell', '{}', 'finished', 1.0)",
+            [(step, number + 1000) for number in range(2000)],
+        )
+        self.store.execute_many(
+            "INSERT INTO change_files SELECT id, ? + 1000, 'fat ' || ? FROM changes WHERE id < "
+            "(SELECT max(id) FROM changes) ORDER BY id LIMIT 30",
+            [(number, number) for number in range(300)],
+        )
+        self.store.execute("DELETE FROM source_stamp_changes")
 
     def test_the_file_gets_shorter(self) -> None:
         self.patch(module, "FEW_PAGES", 4)

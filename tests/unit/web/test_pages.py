@@ -14,9 +14,9 @@ from buildbot.store import (
     buildsets,
     changes,
     events,
+    passes,
     properties,
     requests,
-    retention,
     schedulers,
     slaves,
     sources,
@@ -309,14 +309,14 @@ class AboutTests(PageCase):
     def test_what_retention_did_and_when_it_looks_again(self) -> None:
         rules = (Keep("logs", days=30), Keep("builds", newest=7, builders=["<b>"]))
         self.configure({}, retention=RetentionPlan(rules))
-        row = self.store.transact(retention.begin_pass, NOW - 60)
+        row = self.store.transact(passes.begin, NOW - 60)
         self.assertIn("under way", self.visit("/about").words)
-        self.store.transact(retention.end_pass, row, NOW - 50, {"logs": 12, "builds": 0}, None)
+        self.store.transact(passes.end, row, NOW - 50, {"logs": 12, "builds": 0}, None)
         words = self.visit("/about").words
         for text in ("Keep(&#39;logs&#39;, days=30)", "&lt;b&gt;", "Removed 12 logs Next look"):
             self.assertIn(text, words)
-        row = self.store.transact(retention.begin_pass, NOW - 40)
-        self.store.transact(retention.end_pass, row, NOW - 30, {}, "OSError: <no>")
+        row = self.store.transact(passes.begin, NOW - 40)
+        self.store.transact(passes.end, row, NOW - 30, {}, "OSError: <no>")
         self.assertIn("not done OSError: &lt;no&gt; Removed nothing", self.visit("/about").words)
 
     def test_receivers_that_fail_are_shown(self) -> None:

@@ -271,6 +271,7 @@ CREATE TABLE classifications (          -- what each scheduler thinks of each ch
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX classifications_waiting ON classifications (scheduler, verdict, change_id) WHERE retired = 0;
 CREATE INDEX classifications_change ON classifications (change_id);
+CREATE INDEX classifications_buildset ON classifications (buildset_id) WHERE buildset_id IS NOT NULL;
 
 CREATE TABLE source_state (             -- what a change source must remember, such as the heads it has seen
     source TEXT NOT NULL,               -- the change source's name
