@@ -87,7 +87,7 @@ class BuildMaster(service.MultiService):
             os.umask(self._umask)
         config = load_config(self.config_file)
         touched = last_touched(self.basedir / "state.sqlite")
-        self._opened = OpenedStore(self.basedir, self._reactor)
+        self._opened = OpenedStore(self.basedir, self._reactor, self.secrets.mask)
         before = self._opened.store.transact(actions.master_started, self._incarnation, time.time())
         if before is not None and before.stopped_at is None:
             self._log.warn("the last process of this master ended without saying so")
@@ -198,7 +198,7 @@ class BuildMaster(service.MultiService):
             raise wrong if isinstance(wrong, ConfigErrors) else ConfigErrors([f"it does not work: {wrong}"]) from wrong
 
     def _note_refusal(self, store: Store, problems: str) -> None:
-        events.add(store, time.time(), EventKind.CONFIG_REFUSED, problems=problems)
+        events.add(store, time.time(), EventKind.CONFIG_REFUSED, problems=store.hide(problems))
 
     # -- the outside
 

@@ -76,7 +76,7 @@ class CleanStop:
             actions.add, who=who, what="clean shutdown", subject="master", why=why, now=self._now()
         )
         self._running.draining = True
-        self._asked = Stopping(who, why, self._now(), self._now() + seconds, ())
+        self._asked = Stopping(who, self._store.hide(why), self._now(), self._now() + seconds, ())
         self._log.info(
             "clean shutdown, asked for by {who}: no new builds; it waits at most {seconds:.0f} s",
             who=who,

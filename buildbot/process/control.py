@@ -88,7 +88,7 @@ class Control:
         build = self._running.by_id.get(id)
         if build is None:
             return False
-        reason = f"stopped by {who}" + (f": {why}" if why else "")
+        reason = f"stopped by {who}" + (f": {self._store.hide(why)}" if why else "")
 
         def failed(failure: object) -> None:
             self._log.error("stopping {build} failed: {failure}", build=build, failure=failure)

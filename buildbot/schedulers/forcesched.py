@@ -198,7 +198,7 @@ def _force(
 ) -> BuildsetID:
     names = builder_names or tuple(scheduler.builderNames)
     owner = str(head[scheduler.username.name])
-    reason = str(head[scheduler.reason_field.name])
+    reason = store.hide(str(head[scheduler.reason_field.name]))  # also a property of the builds
     stamps = [
         sourcestamps.add(
             store,

@@ -18,6 +18,7 @@ class MasterRun(NamedTuple):
 
 def add(store: Store, *, who: str, what: str, subject: str, why: str, now: float) -> None:
     """Write down what a person did. In the same transaction as what it did."""
+    why = store.hide(why)
     store.insert(
         "INSERT INTO operator_actions (acted_at, who, what, subject, why) VALUES (?, ?, ?, ?, ?)",
         now,

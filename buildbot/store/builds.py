@@ -93,7 +93,7 @@ def start(
         slave,
         now,
         text,
-        reason,
+        store.hide(reason),
         attempt,
         slot,
         json.dumps(list(recipe)),
@@ -122,6 +122,7 @@ def finish(store: Store, id: BuildID, result: Result, text: str, now: float, *, 
     build has ended is not put back: nobody waits for it any more.
     counts: whether a RETRY is one of the few that a request has; see `requests.put_back`.
     """
+    text = store.hide(text)
     changed = store.execute(
         "UPDATE builds SET complete_at = ?, result = ?, state_text = ?, recipe = NULL "
         "WHERE id = ? AND complete_at IS NULL",
@@ -163,7 +164,7 @@ def ask_to_stop(store: Store, id: BuildID, reason: str, result: Result, step: in
         store.execute(
             "UPDATE builds SET stop_reason = ?, stop_result = ?, stop_step = ? "
             "WHERE id = ? AND complete_at IS NULL AND stop_reason IS NULL",
-            reason,
+            store.hide(reason),
             result,
             step,
             id,
@@ -178,7 +179,7 @@ def recipe(store: Queries, id: BuildID) -> list[str]:
 
 
 def set_text(store: Store, id: BuildID, text: str) -> None:
-    store.execute("UPDATE builds SET state_text = ? WHERE id = ? AND complete_at IS NULL", text, id)
+    store.execute("UPDATE builds SET state_text = ? WHERE id = ? AND complete_at IS NULL", store.hide(text), id)
 
 
 def get(store: Queries, id: BuildID) -> Build | None:

@@ -76,6 +76,7 @@ def submit(
     parent_relationship: str | None = None,
 ) -> tuple[BuildsetID, list[BuildRequestID]]:
     """Store a buildset, its properties and one request a builder. A buildset without builders is complete at once."""
+    reason = store.hide(reason)
     id = BuildsetID(
         store.insert(
             "INSERT INTO buildsets (external_id, reason, scheduler, submitted_at, parent_build_id, "

@@ -34,7 +34,7 @@ def add(store: Store, change: NewChange, now: float) -> tuple[ChangeID, bool]:
             change.committed_at,
             change.author,
             change.committer,
-            change.comments,
+            store.hide(change.comments),
             change.repository,
             change.project,
             change.codebase,

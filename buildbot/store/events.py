@@ -111,6 +111,6 @@ def note_failure(store: Store, receiver: str, next_try_at: float, error: str) ->
     store.execute(
         "UPDATE cursors SET failures = failures + 1, next_try_at = ?, last_error = ? WHERE receiver = ?",
         next_try_at,
-        error,
+        store.hide(error),
         receiver,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ CHECKPOINT_SECONDS = 10.0
 
 
 class OpenedStore:
-    """basedir: with `state.sqlite` and the directory of the logs; both are made if they are not there."""
+    """basedir: with `state.sqlite` and the directory of the logs; both are made if they are not there.
+
+    hide: replaces secrets in the texts of people that are stored.
+    """
 
     _log = Logger()
 
-    def __init__(self, basedir: Path, reactor: Any) -> None:
+    def __init__(self, basedir: Path, reactor: Any, hide: Callable[[str], str]) -> None:
         path = basedir / "state.sqlite"
         self._readers = ThreadedReaders(path, reactor)  # opens the file only when it is asked
         try:
@@ -29,6 +33,7 @@ class OpenedStore:
         except BaseException:
             self._readers.close()
             raise
+        self.store.hide = hide
         self.store.checkpoint_elsewhere()
         self.log_files = LogFiles(basedir / "logs")
         self._checkpoints = LoopingCall(self._checkpoint)

@@ -44,6 +44,7 @@ def begin(store: Store, kind: Kind, name: str, now: float, *, who: str, why: str
 
     A slave that was paused becomes graceful, and a graceful one becomes only paused; the newer word counts.
     """
+    why = store.hide(why)
     changed = store.execute(
         "INSERT INTO pauses (kind, name, graceful, paused_at, who, why) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (kind, name) DO UPDATE SET graceful = excluded.graceful, "
@@ -65,7 +66,7 @@ def end(store: Store, kind: Kind, name: str, now: float, *, who: str, why: str) 
     """It goes on. False when it was not paused."""
     changed = store.execute("DELETE FROM pauses WHERE kind = ? AND name = ?", kind, name)
     if changed:
-        events.add(store, now, EventKind.UNPAUSED, None, thing=kind, name=name, who=who, why=why)
+        events.add(store, now, EventKind.UNPAUSED, None, thing=kind, name=name, who=who, why=store.hide(why))
     return bool(changed)
 
 

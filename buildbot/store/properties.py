@@ -68,6 +68,19 @@ def of(store: Queries, owner: Owner, id: int) -> list[Property]:
     return store.all(_property, _SELECT[owner], id)
 
 
+def shown(store: Store, owner: Owner, id: int) -> list[Property]:
+    """The same for people: secrets that somebody typed are hidden in them. Builds get what was typed."""
+
+    def hidden(name: str, value: str, source: str) -> Property:
+        text = store.hide(value)
+        try:
+            return _property(store.hide(name), text, source)
+        except ValueError:  # a number was one
+            return Property(name, text, source)
+
+    return store.all(hidden, _SELECT[owner], id)
+
+
 def put(store: Store, owner: Owner, id: int, properties: Iterable[Property]) -> None:
     """Set these properties; what has the same name is replaced, the others stay."""
     rows = [(id, p.name, json.dumps(p.value), p.source) for p in properties]

@@ -200,6 +200,7 @@ def put_back(store: Store, id: BuildRequestID, now: float, why: str, *, counts: 
 
     counts: False when the master itself ended the build, which is no sign that the build is what goes wrong.
     """
+    why = store.hide(why)
     changed = store.execute(
         "UPDATE build_requests SET claimed_at = NULL, retries = retries + ?, "
         "parked_reason = CASE WHEN retries + ? > ? THEN ? END "
@@ -246,6 +247,7 @@ def cancel(store: Store, id: BuildRequestID, now: float, who: str, why: str) -> 
 
     The same transaction then calls `buildsets.complete_if_done`: it may have been the last open one.
     """
+    why = store.hide(why)
     changed = store.execute(
         "UPDATE build_requests SET complete_at = ?, result = ?, cancelled_because = ? "
         "WHERE id = ? AND claimed_at IS NULL AND complete_at IS NULL",

@@ -104,7 +104,7 @@ def classify(store: Store, name: str, change: ChangeID, verdict: Verdict, reason
         name,
         change,
         verdict,
-        reason,
+        store.hide(reason),
         now,
         int(not waits),
     )
@@ -187,10 +187,11 @@ def retire(store: Store, name: str, decided: Sequence[ChangeID], buildset: Build
 
 def fail(store: Store, name: str, failed: Sequence[ChangeID], reason: str) -> None:
     """These changes will not be built after all, because the scheduler's own functions failed."""
+    shown = store.hide(reason)
     store.execute_many(
         "UPDATE classifications SET retired = 1, verdict = 'failed', reason = ? "
         "WHERE scheduler = ? AND change_id = ? AND retired = 0",
-        [(reason, name, change) for change in failed],
+        [(shown, name, change) for change in failed],
     )
 
 

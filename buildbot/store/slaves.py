@@ -85,7 +85,7 @@ def lost(store: Store, id: SlaveID, now: float, why: str) -> None:
         id,
     )
     if changed:
-        events.add(store, now, EventKind.SLAVE_LOST, id, why=why)
+        events.add(store, now, EventKind.SLAVE_LOST, id, why=store.hide(why))
 
 
 def none_connected(store: Store, now: float) -> None:

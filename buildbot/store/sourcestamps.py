@@ -51,7 +51,7 @@ def add_patch(
             body,
             subdir,
             author,
-            comment,
+            store.hide(comment),
         )
     )
 

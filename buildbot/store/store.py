@@ -123,6 +123,8 @@ class Store(Queries):
         self._running: list[str] = []
         self._durable = False
         self.event_listeners: list[Callable[[Event], object]] = []  # told of each event after its commit
+        # what replaces secrets in a text that people wrote or that tells of an error; asked before it is stored
+        self.hide: Callable[[str], str] = str
 
     @classmethod
     def open(cls, path: Path, *, readers: Readers | None = None, upgrade: bool = False) -> Store:

@@ -143,3 +143,42 @@ def test_a_new_password_counts_after_a_reconfiguration(master: AMaster) -> None:
     (master.where / "secrets" / "slave").chmod(0o644)
     assert "other users have access to" in master.reconfig(code=1)
     assert leaks_in(master.basedir) == []
+
+
+def test_what_people_write_into_reasons_is_hidden(master: AMaster) -> None:
+    """The slave's password is known to the master from its start on."""
+    more = """
+c['builders'].append(util.BuilderConfig(name='long', slavenames=['one'], factory=runs('sleep', '1000')))
+c['schedulers'] = [
+    schedulers.AnyBranchScheduler(name='all', builderNames=['long']),
+    schedulers.ForceScheduler(name='forced', builderNames=['tests', 'long']),
+]
+"""
+    master.configure(LEAKS + more)
+    master.start()
+    slave = master.slave(password=PASSWORD)
+    web, why = master.web, {"comments": f"because of {PASSWORD}!"}
+    web.log_in()
+    master.send("r1", branch="main", comments=f"oops {PASSWORD}")
+    master.running("long", 1)
+    web.press("/builders/long", "/builders/long/force", forcescheduler="forced", reason=f"try {PASSWORD}")
+    web.press("/builders/long", "/builders/long/pause", **why)
+    web.press("/builders/long/builds/1", "/builders/long/builds/1/stop", **why)
+    assert master.finished("long", 1).result is Result.CANCELLED
+    request = master.value("SELECT max(id) FROM build_requests")
+    waits = f"/buildrequests/{request}"
+    assert "try &lt;slave&gt;" in web.get(waits).text
+    web.press(waits, "/builders/long/cancelbuild", id=str(request), **why)
+    master.idle()
+    told = "because of <slave>!"
+    assert master.value("SELECT cancelled_because FROM build_requests WHERE id = ?", request).endswith(told)
+    assert master.value("SELECT why FROM pauses") == told
+    assert master.value("SELECT stop_reason FROM builds").endswith(told)
+    assert master.value("SELECT comments FROM changes") == "oops <slave>"
+    assert master.value("SELECT value FROM buildset_properties WHERE name = 'reason'") == '"try <slave>"'
+    assert {row[0] for row in master.rows("SELECT why FROM operator_actions")} == {told, "try <slave>"}
+    for page in ("/about", "/builders/long", "/builders/long/builds/1", waits, "/changes/1", "/waterfall"):
+        assert PASSWORD not in web.get(page).text, page
+    slave.stop()
+    master.stop()
+    assert leaks_in(master.basedir) == []

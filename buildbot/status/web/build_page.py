@@ -101,7 +101,7 @@ def view(asked: Asked, master: Master) -> View:
     store = master.store
     builder, build = find_build(store, asked)
     around = log_pages.around(store, build)
-    values = properties.of(store, "build", build.id)
+    values = properties.shown(store, "build", build.id)
     changes = log_pages.changes_of_build(store, build.id)
     show_hidden = asked.flag("hidden")
     all_steps = log_pages.steps_of_build(store, build.id)

@@ -109,7 +109,7 @@ def change_page(asked: Asked, master: Master) -> View:
         change=change,
         files=tuple(files[:MOST_FILES]),
         files_left_out=max(len(files) - MOST_FILES, 0),
-        properties=tuple(properties.of(master.store, "change", id)),
+        properties=tuple(properties.shown(master.store, "change", id)),
         judgements=tuple(
             Judgement(
                 scheduler=each.scheduler,

@@ -46,7 +46,7 @@ def request_page(asked: Asked, master: Master) -> View:
         stamps=tuple(sourcestamps.of_buildset(master.store, request.buildset_id)),
         changes=tuple(changes[: request_pages.MOST]),
         more_changes=len(changes) > request_pages.MOST,
-        properties=tuple(properties.of(master.store, "buildset", request.buildset_id)[:MOST_PROPERTIES]),
+        properties=tuple(properties.shown(master.store, "buildset", request.buildset_id)[:MOST_PROPERTIES]),
     )
 
 

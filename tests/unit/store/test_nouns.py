@@ -17,11 +17,14 @@ from buildbot.model import (
 from buildbot.store import (
     actions,
     builders,
+    builds,
     changes,
     commands,
     events,
     logs,
+    pauses,
     properties,
+    requests,
     schedulers,
     slaves,
     sources,
@@ -483,3 +486,54 @@ class TestActions(StoreCase):
         self.store.transact(actions.master_stopped, "two", NOW + 2)
         before = self.store.transact(actions.master_started, "three", NOW + 3)
         self.assertEqual(before and before.stopped_at, NOW + 2)
+
+
+class TestSecretsInTexts(StoreCase):
+    """`store.hide` is asked about every text that people write or that tells of an error."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store.hide = lambda text: text.replace("s3cret", "<key>")
+
+    def test_no_text_is_stored_as_it_was_written(self) -> None:
+        why, store = "why s3cret", self.store
+        told = [store.transact(changes.add, NewChange("ann", comments=why, properties=(("p", why),)), NOW)[0]]
+        store.transact(schedulers.sync, ["s"], NOW)
+        store.transact(schedulers.classify, "s", told[0], Verdict.FAILED, why, NOW)
+        store.transact(schedulers.fail, "s", told, why)
+        store.transact(sourcestamps.add_patch, b"", comment=why)
+        store.transact(actions.add, who="ann", what="force", subject="builder full", why=why, now=NOW)
+        store.transact(pauses.begin, pauses.Kind.BUILDER, "full", NOW, who="ann", why=why)
+        store.transact(pauses.end, pauses.Kind.BUILDER, "full", NOW, who="ann", why=why)
+        store.transact(pauses.begin, pauses.Kind.SLAVE, "bob", NOW, who="ann", why=why)
+        store.transact(events.start_cursor, "mail")
+        store.transact(events.note_failure, "mail", NOW, why)
+        slave = self.slaves["bob"]
+        store.transact(slaves.connected, slave, NOW, incarnation="i", version="1", details={})
+        store.transact(slaves.lost, slave, NOW, why)
+        _, (first, second) = self.submit([self.builder, self.builders["quick"]], reason=why)
+        store.transact(requests.cancel, second, NOW, "ann", why)
+        for _ in range(requests.MOST_RETRIES + 1):
+            build = store.transact(
+                builds.start, builder=self.builder, slave=slave, claimed=[first], reason=why, now=NOW
+            )
+            store.transact(builds.ask_to_stop, build.id, why, Result.CANCELLED, 0)
+            store.transact(builds.set_text, build.id, why)
+            store.transact(builds.finish, build.id, Result.RETRY, why, NOW)
+        parked = store.value("SELECT parked_reason FROM build_requests WHERE id = ?", first)
+        self.assertIn("why <key>", parked)
+        where = [
+            f"{table}.{column}"
+            for table in store.column("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            for column in store.column("SELECT name FROM pragma_table_info(?)", table)
+            if store.value(f"SELECT 1 FROM {table} WHERE CAST({column} AS TEXT) LIKE '%s3cret%'")
+        ]
+        self.assertEqual(where, ["change_properties.value"])  # what builds use is as it was given
+        (shown,) = properties.shown(store, "change", told[0])
+        self.assertEqual(shown.value, "why <key>")
+
+    def test_a_number_that_is_a_secret_is_shown_as_text(self) -> None:
+        id = self.change(properties=(("pin", 4711), ("other", 1)))
+        self.store.hide = lambda text: text.replace("4711", "<pin>")
+        self.assertEqual([p.value for p in properties.shown(self.store, "change", id)], [1, "<pin>"])
+        self.assertEqual([p.value for p in properties.of(self.store, "change", id)], [1, 4711])
