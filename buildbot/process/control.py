@@ -221,7 +221,8 @@ class Control:
         if not any(build.session is None for build in self._running.on_slave(name)):
             return 0
         self._act(who, "give up slave", f"slave {name}", why)
-        return self._give_up(name, f"slave {name} was given up by {who}" + (f": {why}" if why else ""))
+        said = f": {self._store.hide(why)}" if why else ""
+        return self._give_up(name, f"slave {name} was given up by {who}{said}")
 
     def free_slave(self, name: str, who: str, why: str) -> int:
         """Take it that nothing of what was given up runs on this slave any more. How many commands that were."""

@@ -6,6 +6,7 @@ builder, then the builder itself, its slaves, its locks, its own functions, and 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,8 +47,8 @@ class Snapshot:
     """What one builder's requests wait for, at one moment.
 
     builder: None when the configuration does not name it any more. most: the max_builds of its slaves. rivals: the next
-    requests of other builders that nobody has paused and that could use those of its slaves that are here; their
-    priorities are those of request and builder together.
+    requests of other builders that nobody has paused and that could use those of its slaves that are here, in the
+    order in which they are served; their priorities are those of request and builder together.
     """
 
     now: float
@@ -62,7 +63,9 @@ class Snapshot:
 
 
 class Place(NamedTuple):
-    """A request's place in its builder's queue. first: what is built before it. waited_for: by a running build."""
+    """A request's place in its builder's queue. first: what is built before it. more: at least
+    `ahead` go before it.
+    waited_for: by a running build."""
 
     request: BuildRequestID
     priority: int
@@ -72,6 +75,7 @@ class Place(NamedTuple):
     first_priority: int
     parked_reason: str | None = None
     waited_for: bool = False
+    more: bool = False
 
 
 class Why(NamedTuple):
@@ -103,13 +107,13 @@ def why_waiting(place: Place, at: Snapshot) -> Why:
     if refusal is not None:
         return Why((refusal,), None)
     head = _of_the_builder(builder, usable, at)
-    before = _outdone_by(place, builder, at) if head.contested else []
+    before = _outdone_by(place, builder, at) if head.contested else ()
     reasons = [head.reason] if head.reason else []
     if place.ahead:
         reasons.append(_behind(place))
     else:
         reasons.extend(_outdone(place, builder, before))
-    start = None if head.open_ended else _start(builder, usable, at, place.ahead + len(before))
+    start = None if head.open_ended or place.more else _start(builder, usable, at, place.ahead + len(before))
     return Why(tuple(reasons) or ("its turn comes now",), start)
 
 
@@ -185,16 +189,15 @@ def _builds(builds: Sequence[Running], at: Snapshot) -> str:
 
 def _behind(place: Place) -> str:
     """Who goes before it in its own builder's queue."""
-    some = "1 request" if place.ahead == 1 else f"{place.ahead} requests"
+    some = "1 request" if place.ahead == 1 else f"{'at least ' if place.more else ''}{place.ahead} requests"
     higher = place.first_priority > place.priority
     why = f" (priority {place.first_priority} over {place.priority})" if higher else " (asked for earlier)"
     which = f"request {place.first}" if place.ahead == 1 else f"{some}, the first of them request {place.first},"
     return f"{which} of this builder go{'es' if place.ahead == 1 else ''} before it{why}"
 
 
-def _outdone(place: Place, builder: BuilderConfig, rivals: Sequence[Head]) -> list[str]:
+def _outdone(place: Place, builder: BuilderConfig, before: Sequence[Head]) -> list[str]:
     """Who goes before it for a slave that both could use."""
-    before = sorted(rivals, key=lambda rival: (-rival.priority, rival.submitted_at))
     if not before:
         return []
     first, total = before[0], place.priority + builder.priority
@@ -215,9 +218,14 @@ def _start(builder: BuilderConfig, usable: Sequence[str], at: Snapshot, turns: i
     return max(ends[0], at.now) if ends else None
 
 
-def _outdone_by(place: Place, builder: BuilderConfig, at: Snapshot) -> list[Head]:
+def _outdone_by(place: Place, builder: BuilderConfig, at: Snapshot) -> Sequence[Head]:
     mine = (-(place.priority + builder.priority), place.submitted_at)
-    return [rival for rival in at.rivals if (-rival.priority, rival.submitted_at) < mine]
+    return at.rivals[: bisect_left(at.rivals, mine, key=order_of)]
+
+
+def order_of(head: Head) -> tuple[int, float]:
+    """What rivals are sorted by."""
+    return -head.priority, head.submitted_at
 
 
 def _free_at(builder: BuilderConfig, usable: Sequence[str], at: Snapshot) -> list[float]:

@@ -127,15 +127,23 @@ class SlaveNow(NamedTuple):
     pause: Pause | None
 
 
+class Line(NamedTuple):
+    """What one builder's requests have in common: who paused it, (seconds, result) of its last builds, and the first
+    of those that wait in the order in which they are built: (request, priority)."""
+
+    pause: Pause | None
+    earlier: tuple[tuple[float, Result], ...]
+    first: tuple[tuple[BuildRequestID, int], ...]
+
+
 class Situation(NamedTuple):
-    """All that decides on when a builder's next build begins. heads: the next requests of the rivals that nobody
-    has paused, by name."""
+    """All that decides on when the next builds of some builders begin. heads: the next requests of the rivals that
+    nobody has paused, by name."""
 
     running: tuple[Running, ...]
     slaves: dict[str, SlaveNow]
-    pause: Pause | None
     heads: tuple[tuple[str, BuildRequestID, int, float], ...]  # builder, request, priority, submitted_at
-    earlier: tuple[tuple[float, Result], ...]
+    lines: dict[str, Line]
 
 
 _EARLIER = (
@@ -146,44 +154,56 @@ _PAUSE = "iif(p.kind IS NULL, NULL, json_array(p.kind, p.name, p.graceful, p.pau
 
 
 def situation(
-    store: Queries, builder: BuilderID, slaves: Sequence[str], rivals: Sequence[str], limit: int = 1000
+    store: Queries,
+    builders: Sequence[str],
+    slaves: Sequence[str],
+    rivals: Sequence[str],
+    *,
+    limit: int = 1000,
+    line: int = 1000,
 ) -> Situation:
-    """What this builder's requests wait for: its slaves and what runs on them, and the rivals that want them too.
+    """What the requests of these builders wait for: their slaves and what runs on them, and who else wants them.
 
-    One statement; at most `limit` running builds and rivals are looked at.
+    One statement; at most `limit` running builds and rivals are looked at, and `line` requests of each builder.
     """
     return store.one(
         _situation,
         "SELECT (SELECT json_group_array(json_array(br.name, b.number, sl.name, b.started_at, json("
         + _EARLIER.format("b.builder_id")
         + "))) FROM (SELECT b.builder_id, b.number, b.slave_id, b.started_at FROM builds AS b "
-        "LEFT JOIN slaves AS s ON s.id = b.slave_id WHERE b.complete_at IS NULL AND (b.builder_id = ?1 "
+        "JOIN builders AS r ON r.id = b.builder_id LEFT JOIN slaves AS s ON s.id = b.slave_id "
+        "WHERE b.complete_at IS NULL AND (r.name IN (SELECT value FROM json_each(?1)) "
         "OR s.name IN (SELECT value FROM json_each(?2))) ORDER BY b.id LIMIT ?4) AS b "
         "JOIN builders AS br ON br.id = b.builder_id LEFT JOIN slaves AS sl ON sl.id = b.slave_id), "
         f"(SELECT json_group_array(json_array(sl.name, sl.connected_at, sl.lost_at, {_PAUSE})) FROM json_each(?2) AS w "
         "JOIN slaves AS sl ON sl.name = w.value LEFT JOIN pauses AS p ON p.kind = 'slave' AND p.name = sl.name), "
-        f"(SELECT {_PAUSE} FROM builders AS br JOIN pauses AS p ON p.kind = 'builder' AND p.name = br.name "
-        "WHERE br.id = ?1), "
         "(SELECT json_group_array(json_array(br.name, r.id, r.priority, r.submitted_at)) "
         "FROM (SELECT value FROM json_each(?3) LIMIT ?4) AS w JOIN builders AS br ON br.name = w.value "
         "JOIN build_requests AS r ON r.id = (SELECT id FROM build_requests WHERE builder_id = br.id "
         f"AND {_OPEN} ORDER BY priority DESC, submitted_at, id LIMIT 1) "
         "WHERE NOT EXISTS (SELECT 1 FROM pauses WHERE kind = 'builder' AND name = br.name)), "
-        + _EARLIER.format("?1"),
-        builder,
+        f"(SELECT json_group_array(json_array(br.name, {_PAUSE}, json({_EARLIER.format('br.id')}), "
+        "(SELECT json_group_array(json_array(id, priority)) FROM (SELECT id, priority FROM build_requests "
+        f"WHERE builder_id = br.id AND {_OPEN} ORDER BY priority DESC, submitted_at, id LIMIT ?5)))) "
+        "FROM json_each(?1) AS w JOIN builders AS br ON br.name = w.value "
+        "LEFT JOIN pauses AS p ON p.kind = 'builder' AND p.name = br.name)",
+        json.dumps(list(builders)),
         json.dumps(list(slaves)),
         json.dumps(list(rivals)),
         limit,
+        line,
     )
 
 
-def _situation(running: str, slaves: str, pause: str | None, heads: str, earlier: str) -> Situation:
+def _situation(running: str, slaves: str, heads: str, lines: str) -> Situation:
     return Situation(
         tuple(Running(name, number, on, at, _ended(ended)) for name, number, on, at, ended in json.loads(running)),
         {name: SlaveNow(here, lost, _pause(why)) for name, here, lost, why in json.loads(slaves)},
-        _pause(None if pause is None else json.loads(pause)),
         tuple((builder, BuildRequestID(id), priority, at) for builder, id, priority, at in json.loads(heads)),
-        _ended(json.loads(earlier)),
+        {
+            name: Line(_pause(pause), _ended(earlier), tuple((BuildRequestID(id), priority) for id, priority in first))
+            for name, pause, earlier, first in json.loads(lines)
+        },
     )
 
 
@@ -195,20 +215,3 @@ def _pause(given: Any) -> Pause | None:
     if given is None:
         return None
     return pauses.row(*(json.loads(given) if isinstance(given, str) else given))
-
-
-def ahead(store: Queries, request: BuildRequest, limit: int = 1000) -> tuple[int, BuildRequestID | None, int]:
-    """How many requests of its builder go before this one, counted up to a limit; the first of them, its priority."""
-    before = (
-        f"FROM build_requests WHERE builder_id = ?1 AND {_OPEN} "
-        "AND (-priority, submitted_at, id) < (-?2, ?3, ?4) ORDER BY priority DESC, submitted_at, id LIMIT "
-    )
-    return store.one(
-        lambda count, first, priority: (count, first, priority or 0),
-        f"SELECT (SELECT count(*) FROM (SELECT 1 {before} ?5)), (SELECT id {before} 1), (SELECT priority {before} 1)",
-        request.builder_id,
-        request.priority,
-        request.submitted_at,
-        request.id,
-        limit,
-    )

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from buildbot.model import Builder, OperatorAction
 from buildbot.process.estimates import usual_seconds
-from buildbot.process.waiting import Place, Why, why_waiting
+from buildbot.process.waiting import Why
 from buildbot.schedulers.forcesched import ForceScheduler
 from buildbot.status.web import auth, glance, urls
 from buildbot.status.web.asked import Asked
 from buildbot.status.web.force_forms import Field, fields_of
 from buildbot.status.web.locks_page import ShownLock, locks_of_page
 from buildbot.status.web.pages import Master, NotFound, Page, View
-from buildbot.status.web.waits import snapshot
+from buildbot.status.web.waits import Waits
 from buildbot.store import actions, builders, pages
 
 PAGE = 25
@@ -116,18 +116,9 @@ def _waiting(master: Master, builder: Builder, now: float) -> tuple[Waiting, ...
     found = pages.waiting(master.store, builder.id, SHOWN_WAITING)
     if not found:
         return ()
-    at = snapshot(master, builder, now)
-    queue = [request for request in found if request.parked_reason is None]
-    ahead = {request.id: number for number, request in enumerate(queue)}
-
-    def place(request: pages.WaitingRequest) -> Place:
-        before, first = ahead.get(request.id, 0), queue[0] if queue else request
-        mine = request.priority, request.submitted_at
-        at_all = request.parked_reason, bool(request.waited_for)
-        return Place(request.id, *mine, before, first.id, first.priority, *at_all)
-
+    waits = Waits(master, [builder.name], now)
     return tuple(
-        Waiting(request=request, href=urls.request(request.id), why=why_waiting(place(request), at))
+        Waiting(request=request, href=urls.request(request.id), why=waits.why(builder.name, request))
         for request in found
     )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from buildbot.model import BuildRequestID, Change, Property, SourceStamp
-from buildbot.process.waiting import Place, Why, why_waiting
+from buildbot.process.waiting import Why
 from buildbot.status.web import urls
 from buildbot.status.web.asked import Asked, whole
 from buildbot.status.web.pages import Master, NotFound, Page, View
-from buildbot.status.web.waits import snapshot
-from buildbot.store import properties, queue, request_pages, sourcestamps
+from buildbot.status.web.waits import Waits
+from buildbot.store import properties, request_pages, sourcestamps
 
 MOST_PROPERTIES = 200
 
@@ -34,13 +34,14 @@ def request_page(asked: Asked, master: Master) -> View:
     if about is None:
         raise NotFound(f"There is no build request {id}.")
     request, builder = about.request, about.builder
+    waits = request.complete_at is None and request.claimed_at is None
     changes = request_pages.changes_of(master.store, request.buildset_id)
     return RequestView(
         title=f"Request {id} of {builder.name}",
         events=urls.with_query("/events", [("builder", builder.name)]) if request.complete_at is None else "",
         about=about,
         state=_state(about),
-        why=_why(master, about, asked.now) if request.complete_at is None and request.claimed_at is None else None,
+        why=Waits(master, [builder.name], asked.now).why(builder.name, request) if waits else None,
         builds=tuple(request_pages.builds_of(master.store, id)),
         siblings=tuple(request_pages.siblings(master.store, request.buildset_id, id)),
         stamps=tuple(sourcestamps.of_buildset(master.store, request.buildset_id)),
@@ -57,13 +58,6 @@ def _state(about: request_pages.AboutRequest) -> str:
     if request.claimed_at is not None:
         return "building"
     return "parked" if request.parked_reason is not None else "waiting"
-
-
-def _why(master: Master, about: request_pages.AboutRequest, now: float) -> Why:
-    request = about.request
-    ahead = (0, None, 0) if request.parked_reason is not None else queue.ahead(master.store, request)
-    place = Place(request.id, request.priority, request.submitted_at, *ahead, request.parked_reason, request.waited_for)
-    return why_waiting(place, snapshot(master, about.builder, now))
 
 
 ROUTES = (Page("/buildrequests/{request}", "request.html", request_page),)
