@@ -28,11 +28,20 @@ BOOL = Kind("True or False", lambda value: isinstance(value, bool))
 COUNT = Kind("a whole number of at least 0", lambda value: _is_count(value))
 COUNT_OR_NO = Kind("a whole number, or False or None", lambda value: value in (False, None) or _is_count(value))
 YES_OR_FUNCTION = Kind("True, False or a function", lambda value: isinstance(value, bool) or callable(value))
+ENCODING = Kind("the name of an encoding, such as 'utf-8'", lambda value: is_encoding(value))
 ANYTHING = Kind("anything", lambda value: True)
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_encoding(value: Any) -> bool:
+    """Whether it is the name of an encoding of text that Python knows."""
+    try:
+        return isinstance(value, str) and "".encode(value) is not None
+    except LookupError:
+        return False
 
 
 KEYS: Mapping[str, Kind] = {
@@ -75,7 +84,7 @@ KEYS: Mapping[str, Kind] = {
     "logCompressionMethod": TEXT,
     "logMaxSize": COUNT_OR_NO,
     "logMaxTailSize": COUNT_OR_NO,
-    "logEncoding": ANYTHING,
+    "logEncoding": ENCODING,
     "debugPassword": TEXT,
     "manhole": ANYTHING,
     "metrics": ANYTHING,

@@ -91,9 +91,9 @@ def _directory(build: Build | Prospect) -> str:
 
 def log_settings(other: Mapping[str, Any]) -> dict[str, Any]:
     """What the configuration says of all logs, as BuildServices wants it."""
-    encoding, most = other.get("logEncoding"), other.get("logMaxSize")
+    most = other.get("logMaxSize")
     return {
-        "log_encoding": encoding if isinstance(encoding, str) else "utf-8",
+        "log_encoding": other.get("logEncoding", "utf-8"),
         "log_limit": Limit(most, other.get("logMaxTailSize") or 0) if most else None,
     }
 

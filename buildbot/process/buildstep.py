@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from twisted.internet.defer import Deferred
 
 from buildbot.config.errors import did_you_mean, error, remember_place
+from buildbot.config.keys import ENCODING, is_encoding
 from buildbot.model import JSON, CommandID, StepID
 from buildbot.process.factory import Recreatable
 from buildbot.process.journal import Journal
@@ -165,6 +166,8 @@ class BuildStep(Recreatable):
         name = self.name
         if not hasattr(type(name), "getRenderingFor") and (not isinstance(name, str) or not name):
             error(f"{type(self).__name__}: name is a string, not {name!r}")
+        if self.logEncoding is not None and not is_encoding(self.logEncoding):
+            error(f"{type(self).__name__}: logEncoding is {ENCODING.says}, not {self.logEncoding!r}")
         for argument in ("description", "descriptionDone", "descriptionSuffix"):
             value = getattr(self, argument)
             if not (value is None or isinstance(value, (str, list, tuple)) or hasattr(type(value), "getRenderingFor")):
@@ -255,9 +258,10 @@ class BuildStep(Recreatable):
         return None if self.journal.look(name) is None else self.remember(name, lambda _: None)
 
     def addLog(self, name: str, type: str = "s", logEncoding: str | None = None) -> StepLog:
-        """A new log. type: "s" (output of commands), "t" (text) or "h" (html). May be awaited."""
+        """A new log. type: "s" (output of commands), "t" (text) or "h" (html). logEncoding: of what is added to it
+        (None: as the step's). May be awaited."""
         kind = {"s": "stream", "t": "text", "h": "html"}.get(type, type)
-        return self.new_log(name, kind)
+        return self.new_log(name, kind, logEncoding)
 
     def addCompleteLog(self, name: str, text: str | bytes) -> Done:
         self.note_text(name, text)
@@ -374,7 +378,7 @@ class BuildStep(Recreatable):
     def over(self) -> bool:
         return self._over
 
-    def new_log(self, name: str, kind: str = "stream") -> StepLog:
+    def new_log(self, name: str, kind: str = "stream", encoding: str | None = None) -> StepLog:
         """The log of this name. Its slug is unique in the step."""
         taken = {log.slug for log in self.logs.values()}
         shown = self.build.secrets.mask(name)
@@ -393,7 +397,7 @@ class BuildStep(Recreatable):
             kind=kind,
             path=log_path(build.builder_name, build.number, str(self.name), slug),
             now=build.now,
-            encoding=self.logEncoding or build.log_encoding,
+            encoding=encoding or self.logEncoding or build.log_encoding,
             masker=build.secrets.html_masker if kind == "html" else build.secrets.masker,
             limit=build.services.log_limit,
         )

@@ -19,6 +19,7 @@ from buildbot.process.buildstep import BuildStep
 from buildbot.process.properties import Properties, needs_rendering
 from buildbot.process.results import EXCEPTION, RETRY, SUCCESS, Results, worst_of
 from buildbot.process.slaveport import SlaveLost
+from buildbot.process.sourcestamp import SourceStamp as UserStamp
 from buildbot.schedulers.base import Parent, Unsettled, why_paused
 from buildbot.schedulers.stamps import NewPatch, Stamp
 from buildbot.store import Store, builds, buildsets, requests, sourcestamps
@@ -55,8 +56,9 @@ class Trigger(BuildStep):
     for the builds. copy_properties: names of properties of this build to hand on, if they are set. updateSourceStamp:
     True (the default): the builds get this build's source at the revision that was checked out (property
     `got_revision`); False: as it was asked for. alwaysUseLatest: the newest source instead, as the scheduler's
-    codebases say. sourceStamp, sourceStamps: this source instead; a dictionary, or a list of them, with codebase,
-    repository, project, branch, revision, patch_body, patch_level, patch_subdir, patch_author, patch_comment.
+    codebases say. sourceStamp, sourceStamps: this source instead; a SourceStamp, or a dictionary with codebase,
+    repository, project, branch, revision, patch_body, patch_level, patch_subdir, patch_author, patch_comment; or a
+    list of them.
     unimportantSchedulerNames: those whose results do not count. parent_relationship: what the builds are to this one,
     in words (default "Triggered from"). All of these may be renderables. The rest is as every step has it.
     """
@@ -242,7 +244,8 @@ class Trigger(BuildStep):
 
     def _stamps(self) -> list[Stamp]:
         if self.sourceStamps:
-            return [_stamp_of(given) for given in self.build.secrets.mask_data(list(self.sourceStamps))]
+            given = [_as_data(stamp) for stamp in self.sourceStamps]
+            return [_stamp_of(stamp) for stamp in self.build.secrets.mask_data(given)]
         if self.alwaysUseLatest:
             return []
         rows = {stamp.id: stamp for stamp in sourcestamps.of_build(self.build.store, self.build.id)}
@@ -375,6 +378,16 @@ def _same(row: SourceStamp, changes: Sequence[Any], got: Any, count: int) -> Sta
         tuple(ChangeID(change.changeid) for change in changes),
         whole=True,
     )
+
+
+def _as_data(given: Any) -> Any:
+    """A SourceStamp as the dictionary that says the same."""
+    if not isinstance(given, UserStamp):
+        return given
+    said: dict[str, Any] = {name: value for name in _STAMP if (value := getattr(given, name))}
+    if given.patch is not None:
+        said |= {key: getattr(given.patch, name) for key, name in _PATCH.items()}
+    return said
 
 
 def _stamp_of(given: Any) -> Stamp:

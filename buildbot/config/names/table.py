@@ -195,6 +195,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.secrets.providers.passwordstore": _PASS_SECRETS,
     "buildbot.secrets.providers.vault": _OLD_VAULT_SECRETS,
     "buildbot.secrets.providers.vault_hvac": _VAULT_SECRETS,
+    "buildbot.sourcestamp": _from("buildbot.process.sourcestamp", "SourceStamp"),
     "buildbot.status.builder": _OLD_RESULTS,
     "buildbot.status.client": _PB_LISTENER,
     "buildbot.status.html": _WEB_STATUS,

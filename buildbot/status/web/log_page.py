@@ -71,11 +71,7 @@ def removal(log: Log) -> str:
 
 def encoding_of(master: Master) -> str:
     """What the configuration says that logs are written in: `logEncoding`, else UTF-8."""
-    name = str(master.config.other.get("logEncoding") or "utf-8")
-    try:
-        return codecs.lookup(name).name
-    except LookupError:
-        return "utf-8"
+    return codecs.lookup(master.config.other.get("logEncoding", "utf-8")).name
 
 
 def view(asked: Asked, master: Master) -> View:

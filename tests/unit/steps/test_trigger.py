@@ -13,6 +13,7 @@ from buildbot.process.factory import BuildFactory
 from buildbot.process.journal import Journal
 from buildbot.process.properties import Interpolate, Property, Secret, renderer
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
+from buildbot.process.sourcestamp import SourceStamp as UserStamp
 from buildbot.schedulers import base
 from buildbot.schedulers.basic import SingleBranchScheduler
 from buildbot.schedulers.triggerable import Triggerable
@@ -200,6 +201,29 @@ class TestSources(TriggerCase):
     async def test_a_scheduler_without_codebases_builds_those_of_the_parent_only(self) -> None:
         await self.run_steps(Trigger(["kid1"]), sources=[Source(codebase="a"), Source(codebase="b")])
         self.assertEqual([stamp.codebase for stamp in self.stamps()], ["a", "b"])
+
+    async def test_a_source_stamp_made_by_the_configuration(self) -> None:
+        self.schedulers(Triggerable("kid1", ["kid1"], codebases={"a": {"repository": "r", "branch": "trunk"}}))
+        made = UserStamp("b", "12", (2, "a patch", "sub"), codebase="a", project="p")
+        built = await self.run_steps(Trigger(["kid1"], sourceStamps=[made]))
+        self.assertEqual(built.result, Result.SUCCESS)
+        (stamp,) = self.stamps()
+        self.assertEqual((stamp.codebase, stamp.repository, stamp.project), ("a", "r", "p"))
+        self.assertEqual((stamp.branch, stamp.revision), ("b", "12"))
+        patch = sourcestamps.patch(self.store, stamp.patch_id)
+        self.assertEqual((patch.level, patch.body, patch.subdir), (2, b"a patch", "sub"))
+
+    def test_which_source_stamps_one_build_may_serve(self) -> None:
+        plain = UserStamp("b", "1")
+        for other, merged in (
+            (UserStamp("b", "1"), True),
+            (UserStamp("b", "2"), False),
+            (UserStamp("c", "1"), False),
+            (UserStamp("b", "1", codebase="x"), False),
+            (UserStamp("b", "1", (1, b"diff")), False),
+        ):
+            self.assertIs(plain.canBeMergedWith(other), merged, other.asDict())
+        self.assertTrue(UserStamp("b", "1", changes=[1]).canBeMergedWith(UserStamp("b", "2", changes=[2])))
 
     async def test_a_misspelt_field_triggers_nothing(self) -> None:
         built = await self.run_steps(Trigger(["kid1"], sourceStamps=[{"brunch": "x"}]))
