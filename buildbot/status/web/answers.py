@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import inspect
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,11 +18,12 @@ from twisted.logger import Logger
 from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.static import File
 
+from buildbot.model import JSON
 from buildbot.process.cleanstop import Stopping
 from buildbot.status.web import auth, urls
 from buildbot.status.web.asked import Asked, BadRequest, User, parse_values
 from buildbot.status.web.login_page import Login, LoginView
-from buildbot.status.web.pages import Action, Forbidden, Master, NotFound, Page, Raw, Redirect, Routes, Seen, View
+from buildbot.status.web.pages import Action, Forbidden, Json, Master, NotFound, Page, Raw, Redirect, Routes, Seen, View
 from buildbot.status.web.posted import Sent, fields
 from buildbot.status.web.sessions import Session, Sessions
 from buildbot.status.web.static_files import StaticFiles, content_type, public_file
@@ -158,7 +160,7 @@ class Answers:
             raise NotPossible(f"{asked.method} is not something that can be done here.")
 
     async def _show(self, request: Request, asked: Asked, session: Session | None, segments: list[str]) -> None:
-        found = self._routes.find(segments, (Page, Raw))
+        found = self._routes.find(segments, (Page, Raw, Json))
         if found is None:
             self._send_other(request, asked, segments)
             return
@@ -170,6 +172,9 @@ class Answers:
             done = route.answer(asked, self._master, request)
             if inspect.isawaitable(done):
                 await done
+            return
+        if isinstance(route, Json):
+            self._send_json(request, route.answer(asked, self._master))
             return
         assert isinstance(route, Page)
         self._send_seen(request, asked, session, await _waited(route.view(asked, self._master)), route.template)
@@ -292,6 +297,11 @@ class Answers:
             body = gzip.compress(body, 5, mtime=0)
             request.setHeader("Content-Encoding", "gzip")
         send_bytes(request, body)
+
+    def _send_json(self, request: Request, data: JSON) -> None:
+        request.setHeader("Cache-Control", "no-cache")
+        request.setHeader("Vary", "Accept-Encoding, Cookie")
+        self.send(request, json.dumps(data, indent=1).encode(), "application/json")
 
     def _send_problem(self, request: Request, asked: Asked, session: Session | None, problem: Problem) -> None:
         view = ErrorView(title=problem.title, status=problem.status, text=problem.text, log_in=problem.log_in)

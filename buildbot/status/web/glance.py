@@ -35,12 +35,18 @@ class Glance:
     href: str
     last: Build | None
     last_href: str
+    finished: tuple[Build, ...]  # the last few, newest first
     running: tuple[Activity, ...]
-    queue: str  # how many wait, "" for none
+    waiting: int  # counted up to MOST_COUNTED
     state: str
     slaves: tuple[Slave, ...]
     connected: int
     pause: Pause | None
+
+    @property
+    def queue(self) -> str:
+        """How many wait, "" for none."""
+        return count_text(self.waiting)
 
 
 def glances(master: Master, wanted: Sequence[Builder]) -> list[Glance]:
@@ -81,8 +87,9 @@ def _glance(
         href=urls.builder(builder.name),
         last=last,
         last_href=urls.build(builder.name, last.number) if last is not None else "",
+        finished=tuple(finished),
         running=tuple(activity(each, finished) for each in running),
-        queue=count_text(waiting),
+        waiting=waiting,
         state="paused" if pause is not None and not running else _state(bool(running), waiting, connected),
         slaves=tuple(its_slaves),
         connected=connected,

@@ -1,6 +1,6 @@
 """What a page is: the types between the site, the page functions and the templates.
 
-A module of pages has a tuple `ROUTES` of `Page`, `Action` and `Raw`; `routes.py` lists the modules.
+A module of pages has a tuple `ROUTES` of `Page`, `Action`, `Raw` and `Json`; `routes.py` lists the modules.
 A pattern's `{name}` stands for one segment of the path, found decoded in `asked.place`.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from buildbot.config.builder import BuilderConfig
 from buildbot.config.master import Config
-from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID
+from buildbot.model import JSON, BuilderID, BuildID, BuildRequestID, BuildsetID, ChangeID
 from buildbot.process.cleanstop import Stopping
 from buildbot.process.lockqueue import Locks
 from buildbot.process.reattach import Away
@@ -146,7 +146,14 @@ class Raw(NamedTuple):
     answer: Callable[[Asked, Master, Request], Awaitable[None] | None]
 
 
-Route = Page | Action | Raw
+class Json(NamedTuple):
+    """Answers GET and HEAD with plain data, as JSON."""
+
+    pattern: str
+    answer: Callable[[Asked, Master], JSON]
+
+
+Route = Page | Action | Raw | Json
 
 
 @dataclass(frozen=True, slots=True)

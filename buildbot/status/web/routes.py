@@ -11,6 +11,7 @@ from buildbot.status.web import (
     changes_page,
     events_page,
     home_page,
+    json_page,
     locks_page,
     log_page,
     operators_page,
@@ -40,5 +41,6 @@ ROUTES: tuple[Route, ...] = (
     *locks_page.ROUTES,
     *request_page.ROUTES,
     *about_page.ROUTES,
+    *json_page.ROUTES,
     *actions.ROUTES,
 )

@@ -66,7 +66,7 @@ class SlaveView(View):
 def all_slaves(asked: Asked, master: Master) -> View:
     known = slaves.present(master.store)
     offset = asked.number("from", 0, 0, max(len(known) - 1, 0))
-    lines = _lines(master, known[offset : offset + PAGE])
+    lines = lines_of(master, known[offset : offset + PAGE])
     more = offset + PAGE < len(known)
     return SlavesView(
         title="Buildslaves",
@@ -89,7 +89,7 @@ def slave_page(asked: Asked, master: Master) -> View:
     found = pages.builds_of_slave(master.store, slave.id, before, limit + 1)
     kept = [("numbuilds", limit if limit != BUILDS else None)]
     href = urls.slave(slave.name)
-    line = _lines(master, [slave])[0]
+    line = lines_of(master, [slave])[0]
     return SlaveView(
         title=slave.name,
         events=urls.with_query("/events", [("slave", slave.name)]) if before is None else "",
@@ -104,7 +104,7 @@ def slave_page(asked: Asked, master: Master) -> View:
     )
 
 
-def _lines(master: Master, shown: list[Slave]) -> list[SlaveLine]:
+def lines_of(master: Master, shown: list[Slave]) -> list[SlaveLine]:
     running: dict[str | None, list[pages.RunningBuild]] = {}
     for build in pages.running(master.store):
         running.setdefault(build.slave, []).append(build)

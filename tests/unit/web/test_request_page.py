@@ -116,3 +116,32 @@ class RequestTests(PageCase):
         self.config = replace(config, builders=shared)
         id = self.ask()
         self.assertIn("and 296 more", self.visit(f"/buildrequests/{id}").words)
+
+    def test_the_page_of_all_that_waits_says_why_for_each(self) -> None:
+        self.connect("s1")
+        self.build(at=1000, took=100)
+        self.build(at=20, took=None)
+        first, second, other = self.ask(), self.ask(at=50), self.ask("a/b <x>", at=10)
+        page = self.visit("/pendingbuildrequests").words
+        self.assertIn("its slave is busy: linux #2 on s1, for about 80 s more should begin in 1 min 20 s", page)
+        self.assertIn(f"request {first} of this builder goes before it (asked for earlier)", page)
+        self.assertEqual(page.count("none of its slaves is connected: s2 has never been here"), 1)
+        self.assertIn("should begin in 3 min", page)
+        self.assertIn(f"/buildrequests/{other}", self.visit(f"/pendingbuildrequests?after={second}").text)
+
+    def test_few_statements_however_many_builders_have_something_that_waits(self) -> None:
+        names = [f"b{number}" for number in range(120)]
+        self.configure({name: [f"s{number % 7}", "s1"] for number, name in enumerate(names)})
+        for name in names:
+            self.ask(name)
+        before = self.store.statements
+        page = self.visit("/pendingbuildrequests")
+        self.assertEqual(page.status, 200)
+        self.assertLessEqual(self.store.statements - before, 10)
+        self.assertEqual(page.words.count("none of its slaves is connected"), 100)
+
+    def test_a_long_line_is_not_counted_to_its_end(self) -> None:
+        ids = [self.ask(at=100 - at / 1000) for at in range(1010)]
+        self.connect("s1")
+        self.assertIn("at least 1000 requests", self.visit(f"/buildrequests/{ids[-1]}").words)
+        self.assertIn("999 requests, the first of them", self.visit(f"/buildrequests/{ids[999]}").words)
