@@ -41,13 +41,16 @@ class Waits:
         self._most = {slave.name: slave.max_builds for slave in master.config.slaves}
         configs = {name: master.config.builder(name) for name in builders}
         self._all = {each.name: each for each in master.config.builders}
-        self._users: dict[str, set[str]] = {}  # of each slave: builders
+        self._alike: dict[tuple[str, ...], set[str]] = {}  # builders with the same slaves, of which there are many
         for each in master.config.builders:
-            for slave in each.slavenames:
-                self._users.setdefault(slave, set()).add(each.name)
+            self._alike.setdefault(each.slavenames, set()).add(each.name)
+        self._users: dict[str, set[tuple[str, ...]]] = {}  # of each slave: who is alike
+        for names in self._alike:
+            for slave in names:
+                self._users.setdefault(slave, set()).add(names)
         self._rivals_on: dict[tuple[str, ...], set[str]] = {}
         used = {slave for config in configs.values() if config is not None for slave in config.slavenames}
-        wanted = set().union(*(self._users[slave] for slave in used))
+        wanted = self._rivals(tuple(used))
         self._line = max(LONGEST_LINE // max(len(configs), 1), SHORTEST_LINE)
         self._found = queue.situation(master.store, list(configs), sorted(used), sorted(wanted), line=self._line)
         heads = [
@@ -100,5 +103,6 @@ class Waits:
     def _rivals(self, slaves: tuple[str, ...]) -> set[str]:
         """The builders that could use one of these slaves."""
         if slaves not in self._rivals_on:
-            self._rivals_on[slaves] = set().union(*(self._users.get(slave, ()) for slave in slaves))
+            alike = set().union(*(self._users.get(slave, ()) for slave in slaves))
+            self._rivals_on[slaves] = set().union(*(self._alike[names] for names in alike))
         return self._rivals_on[slaves]
