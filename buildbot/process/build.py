@@ -384,7 +384,7 @@ class Build(BuildFacts):
         if not self.stopped:
             self.stopped, self.stop_reason, self._stop_result = True, reason, results
             self.stop_step = len(self.executedSteps)
-            self.store.transact(builds.ask_to_stop, self.id, reason, Result(results), self.stop_step)
+            self.store.transact_durable(builds.ask_to_stop, self.id, reason, Result(results), self.stop_step)
         self.ending.limit()
         told = None if self.currentStep is None else ensureDeferred(self._interrupt(self.currentStep, reason))
         if self.session is None and not self._commands:

@@ -146,13 +146,22 @@ class Visitor:
 class AMaster:
     """One master's directory, its process while it runs, and the slaves that belong to it.
 
-    `pb_host` is the address at which slaves and senders of changes reach it.
+    `pb_host` is the address at which slaves and senders of changes reach it; `basedir` where the master is, if not
+    with the slaves in `where`.
     """
 
-    def __init__(self, processes: Processes, where: Path, *, make: bool = True, pb_host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        where: Path,
+        *,
+        make: bool = True,
+        pb_host: str = "127.0.0.1",
+        basedir: Path | None = None,
+    ) -> None:
         self.processes = processes
         self.where = where
-        self.basedir = where / "master"
+        self.basedir = basedir or where / "master"
         self.pb_host = pb_host
         self.pb_port, self.http_port = free_port(), free_port()
         self.web = Visitor(f"http://127.0.0.1:{self.http_port}")
