@@ -50,7 +50,7 @@ bench: .venv/.stamp .venv-peer/.stamp
 	$(BIN)/python -m tests.bench
 
 torture: .venv/.stamp
-	@contrib/debian-packages git:git
+	@contrib/debian-packages -r requirements/debian.txt
 	$(BIN)/python -m tests.torture
 
 # The environments. uv installs what the lock files pin; pip only installs uv, which pip itself would be far slower than.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
-from tests.processes import Processes
+import pytest
+
+from buildbot.store.store import connect
+from tests.processes import Processes, wait_until
+from tests.torture import recorder
+from tests.torture.checking import Checker
 from tests.torture.demonstration import Demonstration
 from tests.torture.gaps import GAPS
 from tests.torture.rounds import Torture
@@ -12,6 +18,43 @@ from tests.torture.rounds import Torture
 
 def test_nothing_is_lost_whatever_is_killed(processes: Processes, tmp_path: Path) -> None:
     Torture(processes, tmp_path, seed=20080815).run(rounds=8)
+
+
+def test_the_checker_sees_what_is_broken(processes: Processes, tmp_path: Path) -> None:
+    torture = Torture(processes, tmp_path, seed=3)
+    torture.run(rounds=1)
+    master, load, told = torture.master, torture.load, torture.told()
+    records = sorted(path for path in load.side.iterdir() if path.name.startswith("alone-"))
+    kept = [path.read_text().split() for path in records]  # began PID TIME LINES ended PID TIME CODE
+    began, ended = min(words[2] for words in kept), max(words[6] for words in kept)
+    for path, words in zip(records, kept, strict=True):
+        path.write_text(f"began {words[1]} {began} {words[3]}\nended {words[1]} {ended} {words[7]}\n")
+    twice = next(path for path in load.side.iterdir() if path.name.startswith("plain+1+first"))
+    twice.write_text(twice.read_text() + "began 1 0 40\n")
+    log = master.basedir / "logs" / master.value("SELECT path FROM logs WHERE path LIKE 'plain%' ORDER BY id LIMIT 1")
+    log.write_bytes(log.read_bytes().replace(b"line 7", b"line 8"))
+    with closing(connect(master.basedir / "state.sqlite")) as connection:
+        connection.execute("UPDATE steps SET complete_at = NULL WHERE id = 1")
+        connection.execute(
+            "UPDATE build_requests SET result = 2 WHERE id = (SELECT min(id) FROM build_requests WHERE result = 0)"
+        )
+    load.sent.append("never acknowledged")
+    processes.python(recorder.__file__, load.side, "nobodys", "10", "300")
+    wait_until((load.side / "nobodys").exists)
+    with pytest.raises(AssertionError) as found:
+        Checker(master, load).check(told[1:])
+    for what in (
+        "changes: Counter({'never acknowledged': 1})",
+        "has 2, its last build 0",
+        "plain/1/first ran 2 times",
+        "plain/1/first: channel 1",
+        "no journal knows of {'nobodys'}",
+        "ran at once with alone-",
+        "mails: {",
+        "open: {'steps': 1}",
+        "processes are left: [",
+    ):
+        assert what in str(found.value), found.value
 
 
 def test_the_master_is_killed_in_each_gap(processes: Processes, tmp_path: Path) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from tests.integration.a_master import AMaster
 from tests.integration.smtp_server import SmtpServer
 from tests.processes import Gone, Late, Process, Processes
 from tests.torture.checking import Checker
+from tests.torture.faults.network import Network
 from tests.torture.gaps import GAPS, WHEN
 from tests.torture.load import Load
 
@@ -29,7 +31,9 @@ class Torture:
     def __init__(self, processes: Processes, where: Path, seed: int, log: Callable[[str], object] = print) -> None:
         self.random = random.Random(seed)
         self.log = log
-        self.master = AMaster(processes, where)
+        self.network = Network() if os.geteuid() == 0 else None  # slave two is behind it
+        pb_host = {"pb_host": self.network.host} if self.network else {}
+        self.master = AMaster(processes, where, **pb_host)
         self.smtp = SmtpServer()
         self.load = Load(self.master, self.random, self.smtp.port)
         self.slaves: dict[str, Process] = {}
@@ -44,36 +48,42 @@ class Torture:
             self.reconfigure,
             self.restart_master,
         ]
+        if self.network:
+            self.blows += [self.cut_network, self.reset_connections]
 
     def run(self, rounds: int) -> None:
-        """Start everything, do `rounds` things to it, let it come to rest, and look at what it has kept."""
-        try:
-            self.begin()
+        """Do `rounds` things to it, each while it has something to do."""
+        with self.world():
             for number in range(rounds):
                 self.ask()
                 time.sleep(self.random.uniform(0, 1.2))
                 blow = self.random.choice(self.blows)
                 self.log(f"round {number + 1}: {blow.__name__.replace('_', ' ')}")
                 blow()
-            self.end()
-        finally:
-            self.smtp.stop()
 
     def run_through(self, whens: Sequence[str] = WHEN) -> None:
         """Instead of rounds: a master for each gap, which dies in it."""
-        try:
-            self.begin()
+        with self.world():
             for when in whens:
                 for gap in GAPS:
                     self.die_in(when, gap, 1)
-            self.end()
+
+    @contextmanager
+    def world(self) -> Iterator[None]:
+        """Start everything; in the end, let it come to rest and check what it has kept."""
+        try:
+            with self.network or nullcontext():
+                self.master.start()
+                for name in ("one", "two"):
+                    self.slaves[name] = self.slave(name)
+                yield
+                self.end()
         finally:
             self.smtp.stop()
 
-    def begin(self) -> None:
-        self.master.start()
-        for name in ("one", "two"):
-            self.slaves[name] = self.master.slave(name)
+    def slave(self, name: str, *, wait: bool = True) -> Process:
+        inside = self.network.inside if self.network and name == "two" else ()
+        return self.master.slave(name, wait=wait, inside=inside)
 
     def end(self) -> None:
         """Let it come to rest, and check what it has kept."""
@@ -151,13 +161,26 @@ class Torture:
         name = self.random.choice(sorted(self.slaves))
         self.slaves[name].kill(signal.SIGKILL)
         self.slaves[name].wait_for_exit()
-        self.slaves[name] = self.master.slave(name, wait=False)
+        self.slaves[name] = self.slave(name, wait=False)
 
     def freeze_slave(self) -> None:
         slave = self.slaves[self.random.choice(sorted(self.slaves))]
         slave.kill(signal.SIGSTOP)
         time.sleep(self.random.uniform(0.1, 2))
         slave.kill(signal.SIGCONT)
+
+    def cut_network(self) -> None:
+        """Packets are lost for a while, some or all of them, with or without a word."""
+        assert self.network is not None
+        cuts = [self.network.silent, self.network.deaf, self.network.refusing, self.network.link_down]
+        cut = self.random.choice([*cuts, lambda: self.network.losing(0.3)])
+        with cut():
+            self.load.send_changes()
+            time.sleep(self.random.uniform(0.2, 4))
+
+    def reset_connections(self) -> None:
+        assert self.network is not None
+        self.network.reset()
 
     def reconfigure(self) -> None:
         self.load.other_configuration()
