@@ -22,6 +22,7 @@ def test_nothing_is_lost_whatever_is_killed(processes: Processes, tmp_path: Path
 
 def test_the_checker_sees_what_is_broken(processes: Processes, tmp_path: Path) -> None:
     torture = Torture(processes, tmp_path, seed=3)
+    torture.blows = [torture.reconfigure]  # so that every command wrote down its end
     torture.run(rounds=1)
     master, load, told = torture.master, torture.load, torture.told()
     records = sorted(path for path in load.side.iterdir() if path.name.startswith("alone-"))
