@@ -55,9 +55,10 @@ class Parent(NamedTuple):
 
 
 class Unsettled(NamedTuple):
-    """The user's callables failed, so there will be no buildset."""
+    """There will be no buildset: the user's callables failed, or they want none (`verdict` says which)."""
 
     reason: str
+    verdict: Verdict = Verdict.FAILED
 
 
 Answers = Mapping[Any, Settled | Unsettled]  # by what each scheduler knows its decisions by

@@ -102,8 +102,8 @@ class BaseBasicScheduler(JudgingScheduler):
             match (answers or {}).get(due) if self.asks else self.settle_plain():
                 case Settled() as settled:
                     self._build(store, due, settled, now)
-                case Unsettled(reason):
-                    schedulers.fail(store, self.name, ids_of(self._changes_of(store, due)), reason)
+                case Unsettled(reason, verdict):
+                    schedulers.turn_down(store, self.name, ids_of(self._changes_of(store, due)), verdict, reason)
             if time.perf_counter() - started > DECIDING_SECONDS:
                 break
         return self._wake_at(store, now)

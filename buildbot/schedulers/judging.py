@@ -158,7 +158,10 @@ class JudgingScheduler(BaseScheduler):
         """Ask the user's callables about a buildset of these changes."""
         sources = self.sources_of(store, by_codebase) if by_codebase else self._newest(store)
         planned = [{"codebase": codebase, **source} for codebase, source in sources.items()]
-        return await self.settle(seen(store, by_codebase), planned)
+        settled = await self.settle(seen(store, by_codebase), planned)
+        if isinstance(settled, Settled) and not settled.builder_names:
+            return Unsettled("its builderNames gives no builder for it", Verdict.NOT_MINE)
+        return settled
 
     async def settle_now(self, store: Queries) -> Settled | Unsettled:
         return await self.settle_changes(store, self.waiting_changes(store, None))

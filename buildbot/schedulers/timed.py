@@ -177,7 +177,7 @@ class Timed(Timing, JudgingScheduler):
             self.build_changes(store, settled, self._changes(store), self.reason, now)
         else:
             _log.error("scheduler {scheduler} builds nothing: {why}", scheduler=self.name, why=settled.reason)
-            schedulers.fail(store, self.name, ids_of(self._changes(store)), settled.reason)
+            schedulers.turn_down(store, self.name, ids_of(self._changes(store)), settled.verdict, settled.reason)
 
     def _changes(self, store: Queries) -> dict[str, list[ChangeID]]:
         return self.waiting_changes(store, None) if self.listens else {}

@@ -185,13 +185,13 @@ def retire(store: Store, name: str, decided: Sequence[ChangeID], buildset: Build
     )
 
 
-def fail(store: Store, name: str, failed: Sequence[ChangeID], reason: str) -> None:
-    """These changes will not be built after all, because the scheduler's own functions failed."""
+def turn_down(store: Store, name: str, changes: Sequence[ChangeID], verdict: Verdict, reason: str) -> None:
+    """These changes will not be built after all: the scheduler's own functions failed, or want no builder for them."""
     shown = store.hide(reason)
     store.execute_many(
-        "UPDATE classifications SET retired = 1, verdict = 'failed', reason = ? "
+        "UPDATE classifications SET retired = 1, verdict = ?, reason = ? "
         "WHERE scheduler = ? AND change_id = ? AND retired = 0",
-        [(shown, name, change) for change in failed],
+        [(verdict, shown, name, change) for change in changes],
     )
 
 

@@ -475,6 +475,20 @@ class TestWhatABuildsetGets(SchedulerCase):
         self.drive_until_idle(scheduler)
         self.assertEqual(len(self.requests(self.buildsets()[0])), 2)
 
+    def test_a_change_for_which_no_builder_is_wanted_is_not_built(self) -> None:
+        @renderer
+        def names(props: Any) -> list[str]:
+            return ["full"] if "x.c" in props.files else []
+
+        scheduler = AnyBranchScheduler("all", builderNames=names)
+        self.configure(scheduler)
+        other, mine = self.change(files=("x.txt",)), self.change(files=("x.c",))
+        self.drive_until_idle(scheduler)
+        self.assertEqual(self.built(), [[mine]])
+        (verdict,) = schedulers.verdicts(self.store, other)
+        self.assertEqual(verdict.verdict, Verdict.NOT_MINE)
+        self.assertIn("builderNames gives no builder", verdict.reason)
+
     def test_renderables_see_what_will_be_built(self) -> None:
         asked = []
 

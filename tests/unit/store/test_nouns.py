@@ -406,7 +406,7 @@ class TestSchedulers(StoreCase):
         buildset, _ = self.submit()
         self.store.transact(schedulers.retire, "a", ids[:2], buildset)
         self.store.transact(schedulers.retire, "a", ids[:1], None)  # too late
-        self.store.transact(schedulers.fail, "a", ids, "it broke")
+        self.store.transact(schedulers.turn_down, "a", ids, Verdict.FAILED, "it broke")
         self.assertEqual(self.waiting("a"), [])
         found = [schedulers.verdicts(self.store, id)[0] for id in ids]
         self.assertEqual([v.buildset_id for v in found], [buildset, buildset, None])
