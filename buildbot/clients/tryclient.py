@@ -7,6 +7,7 @@ that the master can check out is told by `tryvc`; the job goes out by `trypb`, o
 from __future__ import annotations
 
 import getpass
+import re
 import secrets
 import shlex
 import subprocess
@@ -25,6 +26,7 @@ from buildbot.schedulers.tryjob import MOST_LEVELS, TryJob, encoded, job_from
 
 WELL, FAILED, WRONG_USE = 0, 1, 2
 SSH_SECONDS = 120
+_NOT_SHOWN = re.compile(rb"^(?:Binary files .* differ|Cannot display: file marked as a binary type)", re.MULTILINE)
 
 
 class WrongOptions(Exception):
@@ -65,8 +67,16 @@ def job_of(options: Mapping[str, Any], here: Path, stdin: IO[bytes]) -> tuple[Tr
         job = job_from(described)
     except BadInput as problem:
         raise CannotTell(str(problem)) from None
-    notes = [taken.note, "" if taken.patch else "nothing differs: the revision is built as it is"]
+    same = "" if taken.patch else "nothing differs: the revision is built as it is"
+    notes = [taken.note, _left_out(taken.patch), same]
     return job, "; ".join(note for note in notes if note)
+
+
+def _left_out(patch: bytes) -> str:
+    """What the user should know of files that the version control system names in its diff without their content."""
+    count = len(_NOT_SHOWN.findall(patch))
+    files = "1 binary file is" if count == 1 else f"{count} binary files are"
+    return f"{files} not in the patch: the builds take what the server has" if count else ""
 
 
 def _given(options: Mapping[str, Any], stdin: IO[bytes]) -> Taken:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from croniter import croniter
+from croniter import CroniterBadDateError, CroniterError, croniter
 
 FIELDS = ("minute", "hour", "dayOfMonth", "month", "dayOfWeek")
 _DAY = 86_400.0
@@ -38,7 +38,12 @@ class Cron:
         self.text = " ".join(fields)
         self._zone = zone
         self._again = fields[1].startswith("*")
-        croniter(self.text, _SOME_DAY).get_next(datetime)
+        try:
+            croniter(self.text, _SOME_DAY).get_next(datetime)
+        except CroniterBadDateError:
+            raise ValueError(f"no time is ever like {self.text} ({', '.join(FIELDS)})") from None
+        except CroniterError as wrong:
+            raise ValueError(f"{wrong} ({', '.join(FIELDS)})") from None
 
     def __str__(self) -> str:
         return f"{self.text} {self._zone or 'local time'}"

@@ -7,10 +7,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from buildbot.clients.tryclient import job_of
 from buildbot.clients.tryvc import TAKERS, Asked, CannotTell, Taken
 from tests.tools import require_tool
 
@@ -201,6 +203,16 @@ class TestSubversion:
         taken = TAKERS["svn"](copy, Asked())
         assert taken.revision == "2"
         assert applied(taken, self.fresh(copy, "2")) == LAST
+
+    def test_what_is_not_in_the_patch_is_told(self, copy: Path) -> None:
+        for name in ("one", "two"):
+            (copy / name).write_bytes(bytes(range(256)))
+            run(copy, "svn", "add", "-q", name)
+        _, note = job_of({"vc": "svn"}, copy, BytesIO())
+        assert note == "2 binary files are not in the patch: the builds take what the server has"
+        run(copy, "svn", "revert", "-q", "one", "two")
+        write(copy, {"a.txt": "Binary files a and b differ\n"})
+        assert job_of({"vc": "svn"}, copy, BytesIO())[1] == ""
 
     def test_the_top_by_a_file_or_a_directory(self, copy: Path) -> None:
         change(copy, "svn")
