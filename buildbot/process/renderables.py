@@ -272,7 +272,7 @@ class Secret(Operators):
 
     __slots__ = ("secret_name",)
 
-    def __init__(self, secret_name: str) -> None:
+    def __init__(self, secret_name: Any) -> None:
         if not isinstance(secret_name, str):
             error(f"Secret() takes the name of a secret, not {secret_name!r}")
         self.secret_name = secret_name
