@@ -500,7 +500,7 @@ class TestSecretsInTexts(StoreCase):
         told = [store.transact(changes.add, NewChange("ann", comments=why, properties=(("p", why),)), NOW)[0]]
         store.transact(schedulers.sync, ["s"], NOW)
         store.transact(schedulers.classify, "s", told[0], Verdict.FAILED, why, NOW)
-        store.transact(schedulers.fail, "s", told, why)
+        store.transact(schedulers.turn_down, "s", told, Verdict.FAILED, why)
         store.transact(sourcestamps.add_patch, b"", comment=why)
         store.transact(actions.add, who="ann", what="force", subject="builder full", why=why, now=NOW)
         store.transact(pauses.begin, pauses.Kind.BUILDER, "full", NOW, who="ann", why=why)
