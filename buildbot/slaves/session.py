@@ -112,8 +112,8 @@ class SlaveSession:
         if self._pinging is not None and self._pinging.active():
             self._pinging.cancel()
         self._sinks = {}
-        self._gone(self, why)
         self._broker.close()
+        self._gone(self, why)
 
     def is_traffic(self) -> None:
         """Any message of the slave is a sign of life."""
@@ -125,8 +125,8 @@ class SlaveSession:
 
     def _ping(self) -> None:
         if self.silent_for < PING_SECONDS:
-            self._heard(self)
             self._plan_ping()
+            self._heard(self)
             return
 
         async def ask() -> None:

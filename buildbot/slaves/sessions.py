@@ -142,9 +142,9 @@ class SlaveSessions:
             del self._newest[session.name]
         if self.here.get(session.name) is session:
             del self.here[session.name]
-            self._store.transact(slaves.lost, session.id, self._now(), why)
             self._log.info("slave {name} is lost: {why}", name=session.name, why=why)
-            self._lost(session, why)
+            self._lost(session, why)  # its builds must know, also when the store can take nothing
+            self._store.transact(slaves.lost, session.id, self._now(), why)
 
 
 class SlaveAvatar:

@@ -48,7 +48,8 @@ class OpenedStore:
             await self._readers.checkpoint()
         except CancelledError:
             raise
-        except Exception:
+        except Exception as problem:
+            self.store.doubt_after(problem)
             self._log.failure("a checkpoint failed; it is tried again")
 
     def close(self) -> None:

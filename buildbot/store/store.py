@@ -122,6 +122,7 @@ class Store(Queries):
         self._to_tell: list[Callable[[], object]] = []
         self._running: list[str] = []
         self._durable = False
+        self._doubted = False
         self.event_listeners: list[Callable[[Event], object]] = []  # told of each event after its commit
         # what replaces secrets in a text that people wrote or that tells of an error; asked before it is stored
         self.hide: Callable[[str], str] = str
@@ -181,11 +182,12 @@ class Store(Queries):
         try:
             value = _at_once(work(self, *args, **kwargs))
             self._connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as problem:
             if self.in_transaction():
                 self._connection.execute("ROLLBACK")
             self._to_tell.clear()
             self._running.clear()
+            self.doubt_after(problem)
             raise
         self._committed(started)
         return value
@@ -194,11 +196,14 @@ class Store(Queries):
         """As `transact`, and the commit survives a power loss. For what is acknowledged to someone who will not repeat.
 
         Must be the outermost transaction: an inner one cannot make the outer one durable.
+        Raises sqlite3.OperationalError while the disk does not keep what it is told to.
         """
         if self._connection.in_transaction:
             if not self._durable:
                 raise RuntimeError("a durable transaction cannot join one that is not durable")
             return _at_once(work(self, *args, **kwargs))
+        if self._doubted:
+            self._write_all_anew()
         self._connection.execute("PRAGMA synchronous = FULL")
         self._durable = True
         try:
@@ -206,6 +211,22 @@ class Store(Queries):
         finally:
             self._durable = False
             self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def doubt_after(self, problem: BaseException) -> None:
+        """A disk that failed once may have lost what came before, and say at the next fsync that all is well."""
+        if isinstance(problem, sqlite3.Error):
+            code: int = getattr(problem, "sqlite_errorcode", 0)
+            self._doubted = self._doubted or code & 0xFF == sqlite3.SQLITE_IOERR
+
+    def _write_all_anew(self) -> None:
+        """Bring everything from the write-ahead log to the file, and begin the log anew: then nothing rests on what the
+        disk was told to keep before it failed. Raises OperationalError if it fails again, or a reader is in the way.
+        """
+        busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("the disk has failed, and the store could not be written to it anew yet")
+        self._doubted = False
+        self._log.info("the disk takes what it is told to keep again")
 
     def after_commit(self, call: Callable[[], object]) -> None:
         """Call this once the open transaction is committed; never if it is reverted. At once outside of one."""
