@@ -204,6 +204,7 @@ class Torture:
             self.master.value(
                 "SELECT (SELECT count(*) FROM build_requests WHERE complete_at IS NULL AND parked_reason IS NULL) "
                 "+ (SELECT count(*) FROM classifications WHERE retired = 0 AND verdict = 'important') "
-                "+ (SELECT count(*) FROM cursors WHERE event_id < (SELECT max(id) FROM events))"
+                "+ (SELECT count(*) FROM cursors WHERE event_id < "
+                "(SELECT max(id) FROM events WHERE kind = 'build finished'))"
             )
         )
