@@ -181,9 +181,9 @@ class RemoteCommand:
                 incarnation=session.incarnation,
                 now=build.now(),
             )
-        else:
-            await self._recall(known)
         try:
+            if known is not None:
+                await self._recall(known)
             if not over.called:
                 self.active = True
                 build.began(self)
@@ -214,6 +214,8 @@ class RemoteCommand:
                 collects = self._collects and log is self.logs.get(self.stdioLogName or "")
                 for _ in log.recall(int(known.id), self._collect if collects else None):
                     await deferLater(clock, 0, lambda: None)
+                    if self._over.called:  # its step has ended meanwhile
+                        return
         if self._collects or known.state is not CommandState.FINISHED:
             self._aside, kept = self._home.aside(known.id)
             with kept:

@@ -6,7 +6,7 @@ import traceback
 from inspect import isawaitable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, FirstError, ensureDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -247,8 +247,14 @@ def _exception(step: BuildStep, bug: Exception) -> int:
 
 
 async def _run(step: BuildStep) -> Any:
-    answer: Any = step.run()
-    return await answer if isinstance(answer, Deferred) or isawaitable(answer) else answer
+    try:
+        answer: Any = step.run()
+        return await answer if isinstance(answer, Deferred) or isawaitable(answer) else answer
+    except FirstError as first:  # of several things at once: what it is counts, not where
+        why: Any = first
+        while isinstance(why, FirstError):
+            why = why.subFailure.value
+        raise why from first
 
 
 def _note(step: BuildStep, bug: Exception) -> None:

@@ -456,6 +456,22 @@ class TestStopping(RigCase):
         assert not (self.rig.slave_dir().parent / "LATE").exists()
         await self.rig.until(lambda: self.rig.slaves["bot"].commands.ids == [], "nothing is held")
 
+    async def test_of_several_things_at_once_the_first_error_counts(self) -> None:
+        async def several(step: BuildStep) -> int:
+            async def fail() -> None:
+                raise BuildStepFailed
+
+            async def last() -> None:
+                await step.runCommand(RemoteShellCommand(".", ["sleep", "600"]))
+
+            inner = gatherResults([ensureDeferred(fail())])
+            await gatherResults([ensureDeferred(last()), inner], consumeErrors=True)
+            return SUCCESS
+
+        built = await self.run_steps(Asks(several))
+        assert built.results == {"asks": FAILURE}
+        assert "err.text" not in built.logs("asks")
+
     async def test_a_step_that_has_ended_can_run_nothing(self) -> None:
         steps: list[BuildStep] = []
 
