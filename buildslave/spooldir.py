@@ -69,13 +69,15 @@ class CommandFiles:
         return self._directory / f"{self._name}{END}"
 
     def segment(self, start: int) -> Segment:
-        """A new file for output from `start` on."""
+        """A new file for output from `start` on. Raises OSError."""
+        self._directory.mkdir(mode=0o700, exist_ok=True)  # somebody may have removed it
         return Segment(self._directory / f"{self._name}.{start}{OUTPUT}", start, self._bound)
 
     def keep(self, outcome: dict[str, Any], spool: Spool) -> None:
         """Let outcome and unacknowledged output outlive this process. Raises OSError or ValueError."""
         if self._kept:
             return
+        self._directory.mkdir(mode=0o700, exist_ok=True)
         spool.persist()
         known = {
             "version": VERSION,

@@ -234,6 +234,8 @@ class BuildStep(Recreatable):
             await command.run(self)
         finally:
             self._commands.remove(command)
+        if command.outcome.get("error") and not self.stop_reason:
+            self.stop_reason = str(command.outcome["error"])  # shown if the step is an EXCEPTION for it
         if command.reason in ("timeout", "timeout_without_output"):
             self.timed_out = True
         return command

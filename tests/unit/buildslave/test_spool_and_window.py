@@ -3,6 +3,7 @@
 import errno
 import itertools
 import random
+import shutil
 from typing import Any
 
 from hypothesis import given, settings
@@ -180,6 +181,13 @@ class SpoolKeeps(SynchronousTestCase):
         segment._writer = before
         self.assertTrue(spool.relieve())
         self.assertEqual(self.all_of(spool, 64), flat([("stdout", b"a" * 1000 + b"b" * 1000)]))
+
+    def test_a_directory_that_was_removed_is_made_again(self) -> None:
+        spool = self.spool()
+        spool.write("stdout", b"hello")
+        shutil.rmtree(self.directory.path)
+        spool.persist()
+        self.assertEqual(spool.take(0, 5)[0], [["stdout", b"hello"]])
 
     def test_damage_is_an_error_and_no_output(self) -> None:
         spool = self.spool()

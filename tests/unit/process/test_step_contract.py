@@ -306,6 +306,16 @@ class TestErrors(RigCase):
         (command,) = built.commands("asks")
         assert command.state == "finished"
 
+    async def test_what_went_wrong_at_the_slave_is_in_the_steps_text(self) -> None:
+        async def lost(step: BuildStep) -> int:
+            command = RemoteCommand("uploadFile", {"workdir": ".", "slavesrc": "nothing", "blocksize": 100})
+            await step.runCommand(command)
+            return command.results()
+
+        built = await self.run_steps(Asks(lost))
+        assert built.results == {"asks": EXCEPTION}
+        assert "No such file or directory" in built.step("asks").state_text
+
     async def test_arguments_that_the_slave_refuses_are_told_in_its_words(self) -> None:
         async def ask(step: Any) -> None:
             await step.runCommand(RemoteCommand("mkdir", {"dir": "../../../outside"}))
@@ -464,7 +474,7 @@ class TestStopping(RigCase):
             async def last() -> None:
                 await step.runCommand(RemoteShellCommand(".", ["sleep", "600"]))
 
-            inner = gatherResults([ensureDeferred(fail())])
+            inner = gatherResults([ensureDeferred(fail())], consumeErrors=True)
             await gatherResults([ensureDeferred(last()), inner], consumeErrors=True)
             return SUCCESS
 
