@@ -14,7 +14,7 @@ from pathlib import Path
 from buildbot.scripts.create import STORE_FILE
 from buildbot.scripts.outcome import CommandFailed, ExitCode, Say
 from buildbot.store.backup import LOGS, Copied, back_up
-from buildbot.store.checking import Check, Finding, repair
+from buildbot.store.checking import SPOILED, Check, Finding, repair
 from buildbot.store.store import Queries, Store, StoreError, connect
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
@@ -71,7 +71,8 @@ def check(basedir: Path, say: Say, warn: Say, *, repair: bool) -> ExitCode:
     _require_store(basedir)
     try:
         found, looked_at = _findings(basedir)
-        if repair and found:
+        spoiled = any(finding.kind in SPOILED for finding in found)
+        if repair and found and not spoiled:
             _repair(basedir, found, say)
             found, looked_at = _findings(basedir)
     except sqlite3.Error as error:
@@ -80,6 +81,8 @@ def check(basedir: Path, say: Say, warn: Say, *, repair: bool) -> ExitCode:
         warn(line)
     if found:
         more = "" if repair or not any(finding.kind.repairable for finding in found) else "; see --repair"
+        if spoiled:
+            more = "; nothing is repaired, because the store itself is damaged: restore a backup" if repair else ""
         raise CommandFailed(f"{len(found)} things are wrong in {basedir}{more}")
     say(f"{basedir} is in order: the store, and {looked_at} logs")
     return ExitCode.OK

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 PING_SECONDS = 20.0
 ANSWER_SECONDS = 20.0
+TWIN_SECONDS = 5.0  # for the answer that says whether a process of the slave is still there when another one comes
 LONGEST_PIECE = 64 * 1024
 MOST_PIECES = 2048
 LOST = (pb.DeadReferenceError, pb.PBConnectionLost)
@@ -98,6 +99,27 @@ class SlaveSession:
         if isinstance(states, dict):
             self.kept = {CommandID(int(id)) for id, state in states.items() if state in ("running", "finished")}
         self._plan_ping()
+
+    @property
+    def address(self) -> str:
+        """Where it has connected from."""
+        return self._broker.address
+
+    async def is_there(self) -> bool:
+        """Whether it answers a question that is put to it now, soon."""
+        if self.lost_why is not None:
+            return False
+        try:
+            await call_remote(self._mind, "print", "are you there?", clock=self._clock, timeout=TWIN_SECONDS)
+        except CancelledError:
+            raise
+        except Exception:
+            return False
+        return True
+
+    async def say(self, text: str) -> None:
+        """Write a line to the slave's log."""
+        await self._call("print", text)
 
     @property
     def silent_for(self) -> float:

@@ -19,6 +19,10 @@ from buildbot.slaves.session import NotOurDialect, SlaveSession
 from buildbot.store import Store, commands, slaves
 
 
+class TwinIsHere(Exception):
+    """Another process has logged in as the same slave and is still there; the text says where."""
+
+
 class SlaveSessions:
     """The connected slaves by name (`here`), and the registrations that let them in.
 
@@ -75,7 +79,8 @@ class SlaveSessions:
     # -- for avatars
 
     def open(self, name: str, id: SlaveID, mind: pb.RemoteReference, broker: GuardedBroker) -> SlaveSession:
-        """A slave has logged in. A newer connection of the same slave wins."""
+        """A slave has logged in. A newer connection of the same slave wins; another process of its name is not taken
+        while the one that is here answers."""
         session = SlaveSession(
             name=name,
             id=id,
@@ -92,10 +97,11 @@ class SlaveSessions:
         async def introduce() -> None:
             try:
                 await session.introduce()
+                await self._check_twin(session)
                 self._take(session)
             except CancelledError:
                 raise
-            except (NotOurDialect, SlaveLost, CommandRefused) as problem:
+            except (NotOurDialect, SlaveLost, CommandRefused, TwinIsHere) as problem:
                 self._log.warn("slave {name} is not taken: {problem}", name=name, problem=problem)
                 session.lose(str(problem))
             except Exception as bug:
@@ -104,6 +110,17 @@ class SlaveSessions:
 
         ensureDeferred(introduce())  # type: ignore[unused-awaitable]  # every error is handled in it
         return session
+
+    async def _check_twin(self, session: SlaveSession) -> None:
+        """Two that take each other's place in turn would end every build of both. Raises TwinIsHere."""
+        older = self.here.get(session.name)
+        if older is None or older.incarnation in (None, session.incarnation):
+            return
+        if await older.is_there() and self.here.get(session.name) is older:
+            where = f"{older.address}, in {older.details.get('basedir')}"
+            why = f"another buildslave of this name is connected from {where}, and answers; give each a name of its own"
+            await session.say(f"not taken: {why}")
+            raise TwinIsHere(why)
 
     def _take(self, session: SlaveSession) -> None:
         if session.lost_why is not None:

@@ -1,8 +1,9 @@
 """Whether a store and its logs agree with themselves and with each other; asked while a master runs, or not.
 
 `Check` asks through a read-only connection and looks at files. What it finds it looks at a second time, because a
-master may be at work. `repair` does what loses nothing: it removes files that no row names, says of rows without a file
-that the log is gone, and writes down how long files are. It needs the store for itself.
+master may be at work. `repair` does what loses nothing: it puts files that no row names into a directory of their own,
+says of rows without a file that the log is gone, and writes down how long files are. It needs the store for itself, and
+must not be called when the store itself is damaged: then its rows do not say which files are needed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from buildbot.store.upgrades import SCHEMA_VERSION
 
 _AT_ONCE = 500
 _MOST = 1000  # findings of one kind that are kept
+ORPHANS = "orphans"  # beside the logs: what no row names
 MISSING_RULE = "buildbot check: its file was missing"
 
 
@@ -30,6 +32,7 @@ class Kind(Enum):
     DAMAGE = "the store's file is damaged", False
     REFERENCE = "a row refers to one that is not there", False
     SCHEMA = "the schema is not as expected", False
+    STATE = "rows contradict each other", False
     MISSING = "a log's file is missing", True
     LENGTH = "a log's file is not as long as its row says", True
     INDEX = "a log's index does not fit its text", False
@@ -40,6 +43,9 @@ class Kind(Enum):
     def __init__(self, words: str, repairable: bool) -> None:
         self.words = words
         self.repairable = repairable
+
+
+SPOILED = frozenset((Kind.DAMAGE, Kind.REFERENCE, Kind.SCHEMA))  # the store does not say what is needed
 
 
 class Finding(NamedTuple):
@@ -64,6 +70,37 @@ def _row(id: int, path: str, size: int | None, finished_at: float | None, remove
 _COLUMNS = "l.id, l.path, l.size, l.finished_at, l.removed_at"
 
 
+_CONTRADICTIONS = (
+    ("build {} has ended without a result", "SELECT id FROM builds WHERE complete_at IS NOT NULL AND result IS NULL"),
+    (
+        "step {} has not ended, and its build has",
+        "SELECT s.id FROM steps AS s JOIN builds AS b ON b.id = s.build_id "
+        "WHERE s.complete_at IS NULL AND b.complete_at IS NOT NULL",
+    ),
+    (
+        "command {} has not ended, and its build has",
+        "SELECT c.id FROM commands AS c JOIN steps AS s ON s.id = c.step_id JOIN builds AS b ON b.id = s.build_id "
+        "WHERE c.state IN ('ordered', 'running') AND b.complete_at IS NOT NULL",
+    ),
+    (
+        "request {} is claimed, and no build of it runs",
+        "SELECT r.id FROM build_requests AS r WHERE r.claimed_at IS NOT NULL AND r.complete_at IS NULL "
+        "AND NOT EXISTS (SELECT 1 FROM build_requests_of_builds AS m JOIN builds AS b ON b.id = m.build_id "
+        "WHERE m.request_id = r.id AND b.complete_at IS NULL)",
+    ),
+    (
+        "request {} is complete, and a build of it runs",
+        "SELECT DISTINCT r.id FROM builds AS b JOIN build_requests_of_builds AS m ON m.build_id = b.id "
+        "JOIN build_requests AS r ON r.id = m.request_id WHERE b.complete_at IS NULL AND r.complete_at IS NOT NULL",
+    ),
+    (
+        "buildset {} is not complete, and its requests are",
+        "SELECT s.id FROM buildsets AS s WHERE s.complete_at IS NULL "
+        "AND NOT EXISTS (SELECT 1 FROM build_requests AS r WHERE r.buildset_id = s.id AND r.complete_at IS NULL)",
+    ),
+)
+
+
 class Check:
     """All the questions. `looked_at` counts the logs."""
 
@@ -77,6 +114,7 @@ class Check:
         """What is wrong, at most `_MOST` of each kind. Without a schema that we know, the logs are not looked at."""
         found = [*self._file(), *self._schema()]
         if not any(finding.kind in (Kind.DAMAGE, Kind.SCHEMA) for finding in found):
+            found += self._of_states()
             found += self._of_rows()
             found += self._of_files()
         counts: dict[Kind, int] = {}
@@ -117,6 +155,16 @@ class Check:
                 yield Finding(Kind.SCHEMA, f"{name} is not of this version")
             elif expected[name] != there[name]:
                 yield Finding(Kind.SCHEMA, f"{name} is not as it should be")
+
+    # -- rows that say what other rows deny
+
+    def _of_states(self) -> Iterator[Finding]:
+        for words, sql in _CONTRADICTIONS:
+            found = self._store.column(f"{sql} LIMIT {_MOST}")
+            still = set(self._store.column(f"{sql} LIMIT {_MOST}")) if found else ()
+            for id in found:
+                if id in still:
+                    yield Finding(Kind.STATE, words.format(id))
 
     # -- rows, and the files that they name
 
@@ -210,7 +258,7 @@ def shape(store: Queries) -> dict[str, object]:
 
 
 def repair(store: Store, logs: Path, findings: Iterable[Finding], now: float) -> list[Finding]:
-    """Do what can be done about these; what is left. Only while nobody else has the store."""
+    """Do what can be done about these; what is left. Only while nobody else has the store, and it is sound."""
     files = LogFiles(logs)
     left = []
     for finding in findings:
@@ -224,10 +272,16 @@ def repair(store: Store, logs: Path, findings: Iterable[Finding], now: float) ->
 
 def _repair(store: Store, files: LogFiles, finding: Finding, now: float) -> bool:
     match finding.kind:
-        case Kind.LEFT | Kind.ORPHAN:
-            _remove(files, finding)
+        case Kind.LEFT:
+            assert finding.path is not None
+            files.remove(str(finding.path.relative_to(files.root)))
+        case Kind.ORPHAN:
+            _put_away(files, finding)
         case Kind.MISSING:
+            assert finding.path is not None
             store.transact(_mark_missing, finding.log, now)
+            if finding.path.is_relative_to(files.root) and ".." not in finding.path.parts:
+                files.remove(str(finding.path.relative_to(files.root)))  # what lies beside it
         case Kind.LENGTH:
             _measure(store, files, finding)
         case _:
@@ -235,12 +289,14 @@ def _repair(store: Store, files: LogFiles, finding: Finding, now: float) -> bool
     return True
 
 
-def _remove(files: LogFiles, finding: Finding) -> None:
+def _put_away(files: LogFiles, finding: Finding) -> None:
+    """Nobody knows whose it was, and that may be because its row was lost."""
     assert finding.path is not None
-    if finding.kind is Kind.LEFT:
-        files.remove(str(finding.path.relative_to(files.root)))
-        return
-    finding.path.unlink(missing_ok=True)
+    place = files.root.parent / ORPHANS / finding.path.relative_to(files.root)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    while place.exists():
+        place = place.with_name(f"{place.name}.again")
+    finding.path.rename(place)
     with suppress(OSError):
         finding.path.parent.rmdir()
 

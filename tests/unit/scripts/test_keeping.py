@@ -77,6 +77,37 @@ class TestCheck(KeepingCase):
         self.assertEqual(removed_by, "buildbot check: its file was missing")
         self.assertEqual(self.check(), "")
 
+    def test_a_missing_text_takes_its_index_along(self) -> None:
+        text = self.base / "logs" / self.paths()[0]
+        text.unlink()
+        self.assertEqual(self.repaired(), "")
+        self.assertFalse(text.with_suffix(".idx").exists())
+
+    def test_rows_that_contradict_each_other(self) -> None:
+        build = self.store.value("SELECT max(id) FROM builds WHERE complete_at NOTNULL")
+        step = self.store.value("SELECT min(id) FROM steps WHERE build_id = ?", build)
+        request = self.store.value("SELECT max(request_id) FROM build_requests_of_builds WHERE build_id = ?", build)
+        self.store.execute("UPDATE steps SET complete_at = NULL, result = NULL WHERE id = ?", step)
+        self.store.execute("UPDATE build_requests SET complete_at = NULL, result = NULL WHERE id = ?", request)
+        self.store.execute(
+            "INSERT INTO commands (step_id, ordinal, name, args, state, ordered_at) "
+            "VALUES (?, 99, 'x', '{}', 'running', 1)",
+            step,
+        )
+        told = self.check()
+        self.assertIn("rows contradict each other (3):", told)
+        self.assertIn(f"step {step} has not ended, and its build has", told)
+        self.assertIn(f"request {request} is claimed, and no build of it runs", told)
+
+    def test_a_store_that_is_damaged_does_not_say_what_is_needed(self) -> None:
+        """Files whose rows are lost must outlive a repair."""
+        kept = self.base / "logs" / self.paths()[0]
+        self.store.execute("PRAGMA foreign_keys = OFF")
+        self.store.execute("DELETE FROM builds")
+        self.store.execute("PRAGMA foreign_keys = ON")
+        self.assertIn("nothing is repaired, because the store itself is damaged", self.repaired())
+        self.assertTrue(kept.exists())
+
     def test_a_file_of_another_length(self) -> None:
         first, second = self.paths()[:2]
         with (self.base / "logs" / first).open("ab") as file:
@@ -106,6 +137,11 @@ class TestCheck(KeepingCase):
         self.assertEqual(self.repaired(), "")
         self.assertEqual([path for path in orphans if path.exists()], [])
         self.assertTrue(kept.exists())
+        away = [self.base / "orphans" / path.relative_to(self.base / "logs") for path in orphans]
+        self.assertEqual([path.read_text() for path in away], ["x", "x", "x"])
+        orphans[0].write_text("y")
+        self.assertEqual(self.repaired(), "")
+        self.assertEqual(away[0].with_name(away[0].name + ".again").read_text(), "y")
 
     def test_a_removed_log_that_is_still_there(self) -> None:
         path = self.paths()[0]

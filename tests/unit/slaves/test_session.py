@@ -17,6 +17,7 @@ from buildbot.process.factory import BuildFactory
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
 from buildbot.process.slaveport import SlaveLost
+from buildbot.slaves import session
 from buildbot.slaves.session import ANSWER_SECONDS, LONGEST_PIECE, MOST_PIECES, PING_SECONDS, SlaveSession
 from buildbot.steps.shell import ShellCommand
 from tests.rig import Built, RigCase
@@ -281,6 +282,35 @@ class TestSilence(SessionCase):
         self.rig.build_clock.advance(11)
         assert (await building).result is Result.CANCELLED
         await self.rig.until(lambda: mind.disowned == [id])
+
+    async def test_another_process_is_not_taken_while_the_one_that_is_here_answers(self) -> None:
+        class Hears(Mind):
+            def remote_print(self, message: str) -> None:
+                heard.append(message)
+
+        heard: list[str] = []
+        first = await self.connect()
+        building, id = await self.ordered(first)
+        here = self.rig.sessions.here["bot"]
+        twin = await self.log_in(Hears({**INFO, "resumable": {**INFO["resumable"], "incarnation": "another"}}))
+        await self.rig.until(lambda: twin.avatar.broker.disconnected, "the twin is sent away")
+        assert self.rig.sessions.here["bot"] is here
+        assert "another buildslave of this name is connected from 127.0.0.1" in heard[0]
+        assert await first.call("finished", id, 0, {"rc": 0}) is True
+        assert (await building).result == Result.SUCCESS
+
+    async def test_another_process_takes_the_place_of_one_that_does_not_answer(self) -> None:
+        class Silent(Mind):
+            def remote_print(self, message: str) -> Any:
+                return Deferred()
+
+        self.patch(session, "TWIN_SECONDS", 0.1)
+        await self.log_in(Silent())
+        await self.rig.until(lambda: "bot" in self.rig.sessions.here)
+        older = self.rig.sessions.here["bot"]
+        await self.log_in(Mind({**INFO, "resumable": {**INFO["resumable"], "incarnation": "another"}}))
+        await self.rig.until(lambda: self.rig.sessions.here.get("bot") not in (None, older), "the new one")
+        assert self.rig.sessions.here["bot"].incarnation == "another"
 
     async def test_an_older_connection_that_answers_late_does_not_replace_a_newer_one(self) -> None:
         slow = Mind()
