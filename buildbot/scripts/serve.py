@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,18 @@ def _number(value: object) -> int | None:
         return None
 
 
+def steady(reactor: Any) -> None:
+    """Have its timers go by a clock that nobody sets; Twisted's own go by the time of day, and stand still when that is
+    set back. Its seconds begin with the time of day, because the lines of the web's log are dated by them."""
+    began = time.time() - time.monotonic()
+    reactor.seconds = lambda: began + time.monotonic()
+
+
 def serve(basedir: Path, starter: Starter, *, foreground: bool) -> ExitCode:
     """Run the master until it is stopped."""
     from twisted.internet import reactor
 
+    steady(reactor)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the master can answer it
     os.chdir(basedir)
     pid_file = PidFile(basedir)

@@ -5,6 +5,7 @@ Started by `buildslave start`, as a script of its own so that nothing of the sta
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,18 @@ def start_logging(application: Any, basedir: Path, *, foreground: bool) -> None:
         log.addObserver(log.FileLogObserver(sys.stdout).emit)
 
 
+def steady(reactor: Any) -> None:
+    """Have its timers go by a clock that nobody sets; Twisted's own go by the time of day, and stand still when that is
+    set back."""
+    began = time.time() - time.monotonic()
+    reactor.seconds = lambda: began + time.monotonic()
+
+
 def serve(basedir: Path, *, ready: int | None) -> ExitCode:
     """Run the slave until it is stopped. `ready` is a descriptor to which READY is written once it is started."""
     from twisted.internet import reactor
 
+    steady(reactor)
     os.chdir(basedir)
     pid_file = PidFile(basedir)
     pid_file.acquire()
