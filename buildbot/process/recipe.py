@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copyreg
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -126,7 +127,8 @@ class _Plain:
         if _is_ours(value.__module__):
             name: Any = [value.__module__, value.__qualname__]
         else:
-            name = [value.__name__, self.of(value.__code__), self.of(value.__kwdefaults__)]
+            used = [self.of(helper) for helper in _helpers(value)]
+            name = [value.__name__, self.of(value.__code__), self.of(value.__kwdefaults__), used]
         return ["function", name, self.of(value.__defaults__), [self._cell(cell) for cell in value.__closure__ or ()]]
 
     def _cell(self, cell: Any) -> Any:
@@ -177,5 +179,20 @@ def _says_how_it_is_pickled(kind: type) -> bool:
     return kind in copyreg.dispatch_table or any(getattr(kind, name) is not getattr(base, name) for name in methods)
 
 
+def _helpers(function: FunctionType) -> Iterator[Any]:
+    """The functions and classes that it uses by their names; other globals may change while the master runs."""
+    waiting, seen = [function.__code__], set[str]()
+    while waiting:
+        code = waiting.pop()
+        waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
+        for name in code.co_names:
+            used = function.__globals__.get(name)
+            if name not in seen and isinstance(used, (FunctionType, type)) and not _is_ours(used.__module__):
+                seen.add(name)
+                yield used
+
+
 def _is_ours(module: str | None) -> bool:
-    return module is not None and module.split(".")[0] in ("buildbot", "builtins", "twisted", "zope")
+    """Whether it is Buildbot's, Twisted's or Python's: then its name says enough."""
+    root = "" if module is None else module.split(".")[0]
+    return root in ("buildbot", "builtins", "twisted", "zope") or root in sys.stdlib_module_names

@@ -56,6 +56,18 @@ def test_it_depends_on_words_numbers_and_code() -> None:
     assert len({made(), made(word="check"), made(number=4)}) == 3
 
 
+def test_it_depends_on_the_functions_that_a_function_uses() -> None:
+    helper = "def helper(): return {number}\n\nclass Other:\n    number = {number}\n\n"
+    for use in ("helper()", "[Other.number for each in range(2)]", "(lambda: helper())()"):
+        code = f"{helper}class Mine:\n    def run(self): return {use}\n\ndef again(): return again\n"
+        told = set()
+        for number in (1, 1, 2):
+            names: dict[str, Any] = {"__name__": "theirs"}
+            exec(code.format(number=number), names)
+            told.add((digest(names["Mine"]), digest(names["again"])))
+        assert len(told) == 2, use
+
+
 def test_dictionaries_and_sets_have_no_order_lists_have() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a", "b"}) == digest({"b", "a"})
