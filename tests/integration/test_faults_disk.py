@@ -15,6 +15,15 @@ from tests.processes import Processes
 from tests.torture.faults.disk import SmallDisk
 
 
+MUCH = """
+import os
+script = 'while [ ! -e {0}/go ]; do sleep 0.1; done; seq 600000; touch {0}/said'
+c['builders'] = [util.BuilderConfig(name='numbered', slavenames=['one'], factory=util.BuildFactory([
+    steps.ShellCommand(name='a', command=script.format(os.path.dirname(basedir)))]))]
+c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['numbered'])]
+"""
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     with SmallDisk(tmp_path / "disk") as made:
@@ -46,3 +55,30 @@ def test_a_master_whose_disk_is_full_goes_on_when_there_is_room(
     assert {build.result for build in master.builds()} == {Result.SUCCESS}
     assert master.open_rows() == {}
     assert "is in order" in master.buildbot("check", master.basedir)
+
+
+def test_a_slave_whose_disk_is_full_slows_its_command_down(
+    processes: Processes, tmp_path: Path, disk: SmallDisk
+) -> None:
+    """The master is away, so output goes to the slave's disk, where there is no room for it."""
+    slave = disk.where / "slave"
+    master = AMaster(processes, tmp_path)
+    master.configure(MUCH)
+    master.start()
+    master.slave(directory=str(slave))
+    master.send("r1", branch="main")
+    master.running("numbered", 1)
+    with disk.full():
+        master.kill()
+        (tmp_path / "go").touch()
+        time.sleep(3)
+        disk.fill()
+        assert not (tmp_path / "said").exists()  # it waits
+        master.start()
+        build = master.finished("numbered", 1)
+    assert build.result is Result.SUCCESS
+    text = master.log_file("numbered", 1).read_bytes()
+    assert b"".join(b"%d\n" % number for number in range(1, 600001)) in text
+    master.send("r2", branch="main")
+    assert master.finished("numbered", 2).result is Result.SUCCESS
+    assert master.open_rows() == {}
