@@ -28,6 +28,7 @@ from buildbot.process.buildfacts import BuildFacts
 from buildbot.process.buildsecrets import BuildSecrets, SecretSource
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.ending import Ending, GivenUp
+from buildbot.process.insisting import insist
 from buildbot.process.journal import Diverged
 from buildbot.process.lockqueue import Locks, LockUser
 from buildbot.process.lockturns import locks_of_build
@@ -174,7 +175,7 @@ class Build(BuildFacts):
         if self.session is not None:
             for left in commands.open_of(self.store, self.id):  # by code that did not ask for it again
                 self.session.disown(left)
-        self.store.transact(self._finish, result, text)
+        await insist(self, self._finish, result, text)
         self.log_files.remove_asides(self.builder_name, self.number)
         if self.restored:
             close_left_open(self.store, self.log_files, self.now(), self.id)
@@ -427,7 +428,7 @@ class Build(BuildFacts):
         changed = {name: given for name, given in now.items() if self._stored.get(name) != given}
         if changed:
             self.store.transact(properties.keep, self.id, to_keep(changed, self.secrets))
-            self._stored = now
+            self.store.after_commit(lambda: setattr(self, "_stored", now))
 
     # -- more steps
 

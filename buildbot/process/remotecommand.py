@@ -17,6 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildbot.model import CommandID, CommandState, RemoteCommandRow
+from buildbot.process.insisting import insist
 from buildbot.process.journal import Journal
 from buildbot.process.masking import MaskedStream
 from buildbot.process.orders import for_journal, for_wire
@@ -162,7 +163,6 @@ class RemoteCommand:
         """
         self._home = home
         build = home.build
-        store = build.store
         args = build.secrets.mask_data(for_journal(self.args))
         over: Deferred[None] = Deferred()
         self._over = over
@@ -172,7 +172,8 @@ class RemoteCommand:
             if home.over:
                 raise CommandRefused("its step has ended meanwhile")
             self._ordered_to = session.incarnation
-            self.id = store.transact(
+            self.id = await insist(
+                build,
                 commands.order,
                 step=home.step_id,
                 ordinal=home.journal.next_ordinal(),

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from buildbot.model import Result, StepID
 from buildbot.process.buildstep import BuildStep, BuildStepFailed
 from buildbot.process.ending import GivenUp
+from buildbot.process.insisting import insist
 from buildbot.process.journal import Diverged, Journal
 from buildbot.process.lockqueue import LockDeadlock, LockRefused
 from buildbot.process.properties import render
@@ -47,7 +48,7 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
         except Exception as bug:
             step.name, wrong_name = type(step).name if isinstance(type(step).name, str) else "step", bug
     step.name = build.unique_step_name(build.secrets.mask(str(step.name)))
-    step._row = build.store.transact(_begin, step, number)
+    step._row = await insist(build, _begin, step, number)
     build.step_began_with = build.properties.asDict()
     if step.replays:
         step.journal = Journal(commands.of_step(build.store, step.step_id))
@@ -72,7 +73,7 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
             step.finish_logs()
     step.results = result = await _synced(step, result)
     words = [build.secrets.mask(each) for each in _words_of(step)]
-    build.store.transact(_settle, step, build.secrets.mask(_text_of(step)), words)
+    await insist(build, _settle, step, build.secrets.mask(_text_of(step)), words)
     build.services.locks.end(lock_user(step))
     if not step.made_steps:  # its code may run once more
         step.forget_asides()
@@ -211,7 +212,7 @@ async def _run_code(step: BuildStep, record: steps.Record | None) -> int:
             raise Diverged(f"what {step.name} does outside of the slave may or may not have been done")
         _forget_what_it_did(step)
     text = build.secrets.mask(step.getCurrentSummary().get("step", ""))
-    build.store.transact(steps.begin, step.step_id, text, build.now())
+    await insist(build, steps.begin, step.step_id, text, build.now())
     step._running = ensureDeferred(_run(step))
     if record is not None and build.stopped and build.stop_step == record.step.number:
         interrupted = ensureDeferred(step.interrupt(build.stop_reason))  # somebody had asked for it before the restart

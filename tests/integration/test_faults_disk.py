@@ -14,7 +14,6 @@ from tests.integration.numbered import Numbered
 from tests.processes import Processes
 from tests.torture.faults.disk import SmallDisk
 
-
 MUCH = """
 import os
 script = 'while [ ! -e {0}/go ]; do sleep 0.1; done; seq 600000; touch {0}/said'

@@ -1,0 +1,50 @@
+"""Transactions of a running build that must come to pass: repeated while the disk takes nothing.
+
+A build waits for a disk that has no room or fails, as it waits for a slave that is away; it does not fail for that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from buildbot.store import Store
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+FIRST_SECONDS, MOST_SECONDS = 1.0, 10.0
+_log = Logger()
+
+
+class Insisting(Protocol):
+    """The build: what it needs to go on."""
+
+    store: Store
+    clock: IReactorTime
+    left: bool
+
+
+async def insist(
+    build: Insisting | Any, work: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """As `store.transact`, repeated until the disk takes it.
+
+    Raises what else `work` raises, and CancelledError when this process has left the build meanwhile.
+    """
+    delay = FIRST_SECONDS
+    while True:
+        try:
+            return build.store.transact(work, *args, **kwargs)
+        except sqlite3.OperationalError as problem:
+            _log.error("{build} waits: its state cannot be stored: {problem}", build=build, problem=str(problem))
+        await deferLater(build.clock, delay)
+        if build.left:
+            raise CancelledError
+        delay = min(2 * delay, MOST_SECONDS)
