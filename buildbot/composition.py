@@ -1,12 +1,13 @@
 """The only composition root: a configuration, a store and a reactor become the parts of a running master.
 
 `Parts` makes each of them, joins them with one another, and `apply`s a configuration to them: at the start, and again
-at each reconfiguration that is accepted. When they start and stop is the business of `buildbot.master`.
+at each reconfiguration that is accepted. `now` is the time of day. When they start and stop is the business of
+`buildbot.master`.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +46,7 @@ from buildbot.slaves.sessions import SlaveSessions
 from buildbot.status.build_report import build_url
 from buildbot.status.receiver import ReceiverContext, Receivers
 from buildbot.status.web.site import WebSite
-from buildbot.store import Store, absences, actions, builders, changes, commands, events, schedulers, slaves
+from buildbot.store import Store, absences, actions, builders, changes, events, schedulers, slaves
 from buildbot.store.opened import OpenedStore
 
 GIT_PROCESSES = 4  # of all pollers together
@@ -86,14 +87,23 @@ class Parts:
     _log = Logger()
 
     def __init__(
-        self, *, basedir: Path, config: Config, opened: OpenedStore, secrets: Secrets, life: Life, reactor: Any
+        self,
+        *,
+        basedir: Path,
+        config: Config,
+        opened: OpenedStore,
+        secrets: Secrets,
+        life: Life,
+        reactor: Any,
+        now: Callable[[], float],
     ) -> None:
         self.generation = 0  # of the configuration
         self._basedir = basedir
         self._opened = opened
         self._life = life
         self._reactor = reactor
-        self._serving = False
+        self._now = now
+        self._stops = False
         self._builder_ids: dict[str, BuilderID] = {}
         self._schedulers: dict[str, Any] = {}
         self._dependents: list[str] = []
@@ -106,32 +116,32 @@ class Parts:
         self._build()
 
     def _build(self) -> None:
-        store, reactor = self.store, self._reactor
-        self.bell = Doorbell(reactor, time.time)
+        store, reactor, now = self.store, self._reactor, self._now
+        self.bell = Doorbell(reactor, now)
         self.progress = Progress()
         self.under_way = RunningBuilds()
         self.under_way.locks.released.append(lambda: self.bell.ring("assigning"))
         self.clean_stop = CleanStop(
-            store, self.under_way, time.time, self._life.stop_reactor, self._life.clean_stop_changed
+            store, self.under_way, now, self._life.stop_reactor, self._life.clean_stop_changed
         )
-        self.reattaching = Reattaching(running=self.under_way, store=store, clock=reactor, now=time.time)
+        self.reattaching = Reattaching(running=self.under_way, store=store, clock=reactor, now=now)
         self.control = Control(
             store,
             self.under_way,
             self.progress,
-            time.time,
+            now,
             reactor,
             self.clean_stop,
             self.reattaching.give_up_by_order,
         )
-        self.family = Family(store, self.under_way, self.control.interrupt, time.time)
+        self.family = Family(store, self.under_way, self.control.interrupt, now)
         self.ports = PBPorts(reactor, reactor)
         self.sessions = SlaveSessions(
             store=store,
             ports=self.ports,
             clock=reactor,
-            now=time.time,
-            wanted=lambda slave: commands.open_on(store, slave),
+            now=now,
+            wanted=self.reattaching.wanted,
             came=self.reattaching.came,
             lost=self._slave_is_lost,
             retire=self.control.retire,
@@ -140,7 +150,7 @@ class Parts:
             ports=self.ports,
             store=store,
             progress=self.progress,
-            now=time.time,
+            now=now,
             scheduler=lambda name: self._schedulers.get(name),
         )
         self.assigning = Assigning(
@@ -156,7 +166,7 @@ class Parts:
                 store=store,
                 log_files=self.log_files,
                 config=lambda: self.config,
-                now=time.time,
+                now=now,
                 reactor=reactor,
                 pb=self.ports,
                 progress=self.progress,
@@ -180,7 +190,7 @@ class Parts:
             lambda: self.config,
             self.control,
             reactor,
-            time.time,
+            now,
             in_the_way=self.assigning.in_the_way,
             locks=self.under_way.locks,
             away=self.reattaching.away,
@@ -194,7 +204,7 @@ class Parts:
         self.bell.add("retiring", self.retiring.run)
         self.bell.add("families", self.family.run)
         self.bell.add("clean stop", self.clean_stop.run)
-        self.removed = RemovedBuilders(store, lambda: not self._life.reconfiguring, time.time, reactor)
+        self.removed = RemovedBuilders(store, lambda: not self._life.reconfiguring, now, reactor)
         self.bell.add("removed builders", self.removed.run)
 
     def _services(self) -> BuildServices:
@@ -202,7 +212,7 @@ class Parts:
             store=self.store,
             log_files=self.log_files,
             clock=self._reactor,
-            now=time.time,
+            now=self._now,
             progress=self.progress,
             properties=self.config.properties,
             locks=self.under_way.locks,
@@ -224,7 +234,7 @@ class Parts:
             self.under_way.by_id[build.id] = build
             self.reattaching.expect(build.slavename)
         if restored and before is not None:
-            self.store.transact(absences.add, None, *absence_since(before, touched, time.time()))
+            self.store.transact(absences.add, None, *absence_since(before, touched, self._now()))
         return restored
 
     async def start(self, restored: list[Build]) -> None:
@@ -233,11 +243,10 @@ class Parts:
         await self.ports.ready()
         await self.web.start()
         self.bell.start()
-        self._serving = True
 
     async def stop(self) -> None:
         """All but the store, which is the last thing to close. Builds under way are left to the next process."""
-        self._serving = False
+        self._stops = True
         for source in self._sources:
             await source.stop()
         await self.web.stop()
@@ -257,7 +266,7 @@ class Parts:
             self.bell.ring(*self._dependents)
 
     def _slave_is_lost(self, session: SlaveSession, why: str) -> None:
-        if self._serving:  # otherwise we stop, and the next process waits for it
+        if not self._stops:  # then the next process waits for it
             self.reattaching.lost(session, why, session.silent_for)
 
     # -- what the configuration says
@@ -279,7 +288,7 @@ class Parts:
         self.bell.ring()
 
     def _sync_rows(self, store: Store, config: Config) -> Any:
-        now = time.time()
+        now = self._now()
         wanted = [(builder.name, builder.description or "", builder.tags) for builder in config.builders]
         self._builder_ids = builders.sync(store, wanted, now)
         schedulers.sync(store, [scheduler.name for scheduler in config.schedulers], now)
@@ -309,7 +318,7 @@ class Parts:
         context = SourceContext(
             store=self.store,
             reactor=self._reactor,
-            now=time.time,
+            now=self._now,
             add_change=self._add_change,
             basedir=self._basedir,
             pb=self.ports,
@@ -324,4 +333,4 @@ class Parts:
 
     def _add_change(self, change: NewChange) -> tuple[ChangeID, bool]:
         placed = with_codebase(change, self.config.other.get("codebaseGenerator"))
-        return self.store.transact_durable(changes.add, placed, time.time())
+        return self.store.transact_durable(changes.add, placed, self._now())

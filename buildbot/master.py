@@ -99,6 +99,7 @@ class BuildMaster(service.MultiService):
             secrets=self.secrets,
             life=self,
             reactor=self._reactor,
+            now=time.time,
         )
         restored = self.parts.restore(before, touched)
         await self.parts.apply(self.parts.config)

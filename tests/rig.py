@@ -112,7 +112,7 @@ class Rig:
             ports=self.ports,
             clock=clock,
             now=self.now,
-            wanted=lambda slave: commands.open_on(self.store, slave),
+            wanted=self.reattaching.wanted,
             came=self.reattaching.came,
             lost=lambda session, why: self.reattaching.lost(session, why, session.silent_for),
             retire=lambda name: self.control.retire(name),

@@ -324,6 +324,11 @@ class Build(BuildFacts):
 
         ensureDeferred(command.reach(session)).addErrback(failed)  # type: ignore[unused-awaitable]  # ends there
 
+    @property
+    def has_lost_slave(self) -> bool:
+        """Its slave was given up: the build only has to end."""
+        return bool(self._lost)
+
     def slave_is_away(self) -> None:
         """The connection is lost. What runs on the slave goes on; who needs the slave waits."""
         self.session = None
@@ -337,8 +342,10 @@ class Build(BuildFacts):
         return bool(waiting_for) and all(command in session.kept for command in waiting_for)
 
     def slave_is_back(self, session: SlaveSession) -> None:
-        """It is connected again: every command goes on over this session. Too late for a build that has lost it."""
+        """It is connected again: every command goes on over this session. Too late for a build that has lost it, of
+        which the slave has kept nothing."""
         if self._lost:
+            self._gone = True
             return
         self.session = session
         self._incarnation = session.incarnation

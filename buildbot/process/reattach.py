@@ -13,10 +13,11 @@ from typing import NamedTuple
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from buildbot.model import CommandID, SlaveID
 from buildbot.process.build import Build
 from buildbot.process.running import RunningBuilds
 from buildbot.process.slaveport import SlaveSession
-from buildbot.store import Store, absences
+from buildbot.store import Store, absences, commands
 
 PATIENCE_SECONDS = 60.0  # from the slave's last sign of life
 LEAST_PATIENCE_SECONDS = 20.0  # from when its connection was lost
@@ -74,6 +75,16 @@ class Reattaching:
             return
         seconds = self._now() - away.since
         self.give_up(slave, f"slave {slave} was lost ({away.why}) and did not come back within {seconds:.0f} s")
+
+    def wanted(self, slave: SlaveID) -> list[CommandID]:
+        """The commands that a slave is to keep when it connects: not those of builds that have given it up."""
+        unwanted = {
+            command
+            for build in self._running.by_id.values()
+            if build.has_lost_slave
+            for command in commands.open_of(self._store, build.id)
+        }
+        return [command for command in commands.open_on(self._store, slave) if command not in unwanted]
 
     def came(self, session: SlaveSession) -> None:
         """A slave is connected, for the first time or again."""
