@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from buildbot.model import Result
-from buildbot.schedulers.base import BaseScheduler
+from buildbot.model import BuildID, Property, Result
+from buildbot.schedulers.base import BaseScheduler, Parent
 from buildbot.schedulers.basic import AnyBranchScheduler, SingleBranchScheduler
 from buildbot.schedulers.dependent import Dependent
+from buildbot.schedulers.forcesched import ForceScheduler, force
+from buildbot.schedulers.stamps import Stamp
 from buildbot.schedulers.timed import Nightly, NightlyTriggerable, Periodic
 from buildbot.schedulers.triggerable import Triggerable
+from buildbot.schedulers.tryjob import TryJob, encoded
+from buildbot.schedulers.trysched import Try_Jobdir, Try_Userpass
+from buildbot.scripts.try_commands import put
 from buildbot.store import buildsets, schedulers
 from tests.unit.schedulers.cases import SchedulerCase
 
@@ -33,6 +38,9 @@ KINDS: dict[str, Callable[[], BaseScheduler]] = {
     "nightly, if changed": lambda: Nightly("s", ["full"], minute="*/13", onlyIfChanged=True),
     "nightly triggerable": lambda: NightlyTriggerable("s", ["full"], minute="*/13"),
     "triggerable": lambda: Triggerable("s", ["full"]),
+    "try jobdir": lambda: Try_Jobdir("s", ["full", "quick"], "jobs"),
+    "try userpass": lambda: Try_Userpass("s", ["full", "quick"], None, [("u", "p")]),
+    "force": lambda: ForceScheduler("s", ["full", "quick"]),
 }
 
 
@@ -57,15 +65,38 @@ class TestStateless(SchedulerCase):
                 self.end_all(Result.SUCCESS if turn % 2 else Result.FAILURE)
             if afresh:
                 self.reopen()
-                answers.append(self.drive(make()))
-            else:
-                answers.append(self.drive(kept))
+            scheduler = make() if afresh else kept
+            if turn % 4 == 1:
+                self.ask(scheduler, turn)
+            if afresh:
+                self.reopen()
+                scheduler = make()
+            answers.append(self.drive(scheduler))
             self.now += 3 * 3600 if turn == 24 else 97
         built = [
             (b.scheduler, b.reason, b.submitted_at, [stamp[1:6] for stamp in self.stamps(b)], self.properties(b))
             for b in self.buildsets()
         ]
         return [answers, built, self.built()]
+
+    def ask(self, scheduler: Any, turn: int) -> None:
+        """What somebody outside asks of it, if it is of a kind that is asked."""
+        job = TryJob(jobid=f"j{turn // 8}", patch=b"diff\n", patch_level=1, revision=str(turn))
+        if isinstance(scheduler, Try_Jobdir):
+            jobdir = self.path.absolute().parent / "jobs"
+            jobdir.mkdir(exist_ok=True)
+            put(jobdir, encoded(job))
+        elif isinstance(scheduler, Try_Userpass):
+            settled = self.value_of(scheduler.settled(job))
+            self.store.transact_durable(scheduler.accept, job, settled, self.now)
+        elif isinstance(scheduler, ForceScheduler):
+            self.value_of(force(self.store, scheduler, ["full"], {"reason": [f"turn {turn}"]}, "ada", self.now))
+        elif isinstance(scheduler, Triggerable):
+            settled = self.value_of(scheduler.prepare([Property("turn", turn, "Trigger")], turn))
+            given = [Stamp(branch="main", revision=str(turn))]
+            unknown = Parent(BuildID(77), "Triggered from", False)
+            parent: Any = unknown if isinstance(scheduler, NightlyTriggerable) else None
+            self.store.transact(scheduler.trigger, settled, given, parent, self.now)
 
     def end_all(self, result: Result) -> None:
         for buildset in self.buildsets():
@@ -79,6 +110,5 @@ class TestStateless(SchedulerCase):
             with self.subTest(name):
                 same, fresh = self.history(make, afresh=False), self.history(make, afresh=True)
                 self.assertEqual(same, fresh)
-                mine = [entry for entry in same[1] if entry[0] == "s"]
-                self.assertEqual(bool(mine), "triggerable" not in name, "it is to build something")
+                self.assertTrue([entry for entry in same[1] if entry[0] == "s"], "it is to build something")
                 self.assertTrue(schedulers.is_present(self.store, "s"))
