@@ -10,7 +10,6 @@ import pytest
 from buildbot.store.store import connect
 from tests.processes import Processes, wait_until
 from tests.torture import recorder
-from tests.torture.checking import Checker
 from tests.torture.demonstration import Demonstration
 from tests.torture.gaps import GAPS
 from tests.torture.rounds import Torture
@@ -20,11 +19,22 @@ def test_nothing_is_lost_whatever_is_killed(processes: Processes, tmp_path: Path
     Torture(processes, tmp_path, seed=20080815).run(rounds=8)
 
 
-def test_the_checker_sees_what_is_broken(processes: Processes, tmp_path: Path) -> None:
-    torture = Torture(processes, tmp_path, seed=3)
-    torture.blows = [torture.reconfigure]
-    torture.run(rounds=1)
-    master, load, told = torture.master, torture.load, torture.told()
+BROKEN = (
+    "changes: Counter({'never acknowledged': 1})",
+    "has 2, its last build 0",
+    "plain/1/first ran 2 times",
+    "plain/1/first: channel 1",
+    "no journal knows of {'nobody/1/none'}",
+    "ran at once with alone-",
+    "mails: {",
+    "open: {'steps': 1}",
+    "processes are left: [",
+)
+
+
+def break_everything(torture: Torture) -> None:
+    """What the lines above tell of."""
+    master, load = torture.master, torture.load
     records = {path: path.read_text().split() for path in load.side.iterdir() if path.name.startswith("alone-")}
     # began PID TIME LINES ended PID TIME CODE; the end is missing when somebody has stopped it
     whole = {path: words for path, words in records.items() if len(words) == 8}
@@ -41,21 +51,21 @@ def test_the_checker_sees_what_is_broken(processes: Processes, tmp_path: Path) -
             "UPDATE build_requests SET result = 2 WHERE id = (SELECT min(id) FROM build_requests WHERE result = 0)"
         )
     load.sent.append("never acknowledged")
-    processes.python(recorder.__file__, load.side, "nobody/1/none", "10", "300")
+    torture.smtp.mails.pop(0)
+    master.processes.python(recorder.__file__, load.side, "nobody/1/none", "10", "300")
     wait_until(recorder.file_of(load.side, "nobody/1/none").exists)
-    with pytest.raises(AssertionError) as found:
-        Checker(master, load).check(told[1:])
-    for what in (
-        "changes: Counter({'never acknowledged': 1})",
-        "has 2, its last build 0",
-        "plain/1/first ran 2 times",
-        "plain/1/first: channel 1",
-        "no journal knows of {'nobody/1/none'}",
-        "ran at once with alone-",
-        "mails: {",
-        "open: {'steps': 1}",
-        "processes are left: [",
-    ):
+
+
+def test_the_checker_sees_what_is_broken(processes: Processes, tmp_path: Path) -> None:
+    torture = Torture(processes, tmp_path, seed=3)
+    with torture.living():
+        torture.ask()
+        torture.come_to_rest()
+        torture.check()
+        break_everything(torture)
+        with pytest.raises(AssertionError) as found:
+            torture.check()
+    for what in BROKEN:
         assert what in str(found.value), found.value
 
 

@@ -90,6 +90,7 @@ class Load:
         self.forced: list[Forced] = []
         self.stopped: dict[tuple[str, int], str] = {}  # a build, and the reason that was given
         self.senders: list[Process] = []
+        self.power_lost_at: list[float] = []  # time.monotonic()
         self.settings: dict[str, object] = {"title": "Tortured", "limit": HIGHEST_LIMIT, "extra": []}
         self.configure()
 

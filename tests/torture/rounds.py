@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tests.integration.a_master import AMaster
 from tests.integration.smtp_server import SmtpServer
 from tests.processes import Gone, Late, Process, Processes
 from tests.torture.checking import Checker
+from tests.torture.faults.disk import full
+from tests.torture.faults.fsync import Failing
 from tests.torture.faults.network import Network
+from tests.torture.faults.power import Disk
 from tests.torture.gaps import GAPS, WHEN
 from tests.torture.load import Load
 
@@ -31,9 +35,19 @@ class Torture:
     def __init__(self, processes: Processes, where: Path, seed: int, log: Callable[[str], object] = print) -> None:
         self.random = random.Random(seed)
         self.log = log
-        self.network = Network() if os.geteuid() == 0 else None  # slave two is behind it
-        pb_host = {"pb_host": self.network.host} if self.network else {}
-        self.master = AMaster(processes, where, **pb_host)
+        self.network: Network | None = None  # slave two is behind it
+        self.disk: Disk | None = None  # the master is on it
+        with ExitStack() as machine:
+            if os.geteuid() == 0:
+                self.network = machine.enter_context(Network())
+                self.disk = machine.enter_context(Disk(where / "disk", mebibytes=256))
+            self.master = AMaster(
+                processes,
+                where,
+                basedir=self.disk.where / "master" if self.disk else None,
+                pb_host=self.network.host if self.network else "127.0.0.1",
+            )
+            self._machine = machine.pop_all()
         self.smtp = SmtpServer()
         self.load = Load(self.master, self.random, self.smtp.port)
         self.slaves: dict[str, Process] = {}
@@ -50,6 +64,8 @@ class Torture:
         ]
         if self.network:
             self.blows += [self.cut_network, self.reset_connections]
+        if self.disk:
+            self.blows += [self.lose_power, self.fill_disk, self.fail_to_sync]
 
     def run(self, rounds: int) -> None:
         """Do `rounds` things to it, each while it has something to do."""
@@ -71,13 +87,26 @@ class Torture:
     @contextmanager
     def world(self) -> Iterator[None]:
         """Start everything; in the end, let it come to rest and check what it has kept."""
+        with self.living():
+            yield
+            self.end()
+
+    @contextmanager
+    def living(self) -> Iterator[None]:
+        """Start everything; in the end, take the machine away."""
         try:
-            with self.network or nullcontext():
+            with self._machine:
+                if self.disk:
+                    self.disk.settle()
                 self.master.start()
                 for name in ("one", "two"):
                     self.slaves[name] = self.slave(name)
-                yield
-                self.end()
+                try:
+                    yield
+                except BaseException:
+                    if self.disk:  # it is gone after this
+                        shutil.copytree(self.disk.where, self.disk.where.with_name("what-was-on-the-disk"))
+                    raise
         finally:
             self.smtp.stop()
 
@@ -88,7 +117,7 @@ class Torture:
     def end(self) -> None:
         """Let it come to rest, and check what it has kept."""
         self.come_to_rest()
-        Checker(self.master, self.load).check(self.told())
+        self.check()
         retried = self.master.value("SELECT count(*) FROM builds WHERE result = 5")
         parked = self.master.value("SELECT count(*) FROM build_requests WHERE parked_reason IS NOT NULL")
         self.log(
@@ -96,6 +125,10 @@ class Torture:
             f"{len(self.master.builds())} builds, {retried} of them tried again, {parked} requests parked; "
             f"{self.kills} times kill -9 of the master, in {len(set(self.struck))} named gaps"
         )
+
+    def check(self) -> None:
+        """Raises AssertionError with everything that is wrong. At rest, and while the master runs."""
+        Checker(self.master, self.load).check(self.told())
 
     def ask(self) -> None:
         """What users do meanwhile."""
@@ -146,6 +179,30 @@ class Torture:
         self.log(f"  {when} {gap}, {count}: {'died there' if died else 'it did not come to that'}")
         self.master.start()
         return died
+
+    def lose_power(self) -> None:
+        """Of the master's machine: what was not brought to its disk is gone, and the process with it."""
+        assert self.disk is not None
+        self.disk.lose_power()
+        self.load.power_lost_at.append(time.monotonic())
+        assert self.master.process is not None
+        self.master.process.wait_for_exit()
+        time.sleep(self.random.uniform(0, 0.5))
+        self.disk.come_back()
+        self.master.start()
+
+    def fill_disk(self) -> None:
+        assert self.disk is not None
+        with full(self.disk.where):
+            self.load.send_changes()
+            time.sleep(self.random.uniform(0.2, 3))
+
+    def fail_to_sync(self) -> None:
+        """Every fsync of the master fails for a while."""
+        assert self.master.process is not None
+        with Failing(self.master.process.pid, self.master.where / "fsync"):
+            self.load.send_changes()
+            time.sleep(self.random.uniform(0.2, 3))
 
     def restart_master(self) -> None:
         self.master.stop()

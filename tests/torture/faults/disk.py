@@ -40,22 +40,34 @@ class SmallDisk:
     @contextmanager
     def full(self) -> Iterator[None]:
         """Every byte that is free is taken. `fill` takes what becomes free meanwhile."""
-        try:
-            self.fill()
+        with full(self.where):
             yield
-        finally:
-            (self.where / _BALLOON).unlink(missing_ok=True)
 
     def fill(self) -> None:
         """Take what is free now."""
-        balloon = os.open(self.where / _BALLOON, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        try:
-            for piece in (1 << 20, 1 << 12):
-                with _until_full():
-                    while True:
-                        os.write(balloon, bytes(piece))
-        finally:
-            os.close(balloon)
+        fill(self.where)
+
+
+@contextmanager
+def full(where: Path) -> Iterator[None]:
+    """Every byte that is free on the file system of this directory is taken."""
+    try:
+        fill(where)
+        yield
+    finally:
+        (where / _BALLOON).unlink(missing_ok=True)
+
+
+def fill(where: Path) -> None:
+    """Take what is free now on the file system of this directory."""
+    balloon = os.open(where / _BALLOON, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        for piece in (1 << 20, 1 << 12):
+            with _until_full():
+                while True:
+                    os.write(balloon, bytes(piece))
+    finally:
+        os.close(balloon)
 
 
 @contextlib.contextmanager
