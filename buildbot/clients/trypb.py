@@ -137,13 +137,13 @@ async def send(reactor: Any, master: Master, job: TryJob, write: Write, *, wait:
             raise NotDone(f"{problem}; it may have the job or not: look, or send it again") from None
         if buildset is None:  # what Buildbot 4 answers when it refuses one
             raise NotDone(f"{master} did not take the job; its log says why. Is each builder one of its scheduler's?")
+        id = None
+        if wait:
+            with suppress(NotDone):  # a master that cannot take up again
+                id = await connection.call("getID", of=buildset)
         write("job has been delivered")
         if not wait:
             return True
-        try:
-            id = await connection.call("getID", of=buildset)
-        except NotDone:
-            id = None  # a master that cannot take up again
         return await _Waiting(reactor, connection, id, write, quiet).until_done(buildset)
     except _Lost as problem:
         raise NotDone(str(problem)) from None
