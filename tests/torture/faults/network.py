@@ -137,7 +137,7 @@ class Network:
 
 def _take_number() -> tuple[int, IO[str]]:
     for number in NUMBERS:
-        lock = Path(f"/run/buildbot-test-network-{number}.lock").open("w")  # noqa: SIM115
+        lock = Path(f"/run/buildbot-test-network-{number}.lock").open("w")  # noqa: SIM115  held
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
