@@ -158,7 +158,8 @@ def one_try(master: AMaster, change: Mapping[str, object]) -> Process:
     """Send a change that will not be taken, and give up after the first answer."""
     script = master.where / "change.py"
     script.write_text(
-        f"import sys\nfrom tests.integration.a_master import SENDER\nsys.argv[1:] = {[master.pb_host, str(master.pb_port)]!r}"
+        f"import sys\nfrom tests.integration.a_master import SENDER\n"
+        f"sys.argv[1:] = {[master.pb_host, str(master.pb_port)]!r}"
         f" + [{repr(change)!r}]\nexec(SENDER)\n"
     )
     process = master.processes.python(script, name="one-try", env={"PYTHONPATH": str(Path(__file__).parents[2])})
