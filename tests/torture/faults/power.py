@@ -77,6 +77,8 @@ class Disk:
         """The machine starts again: what the journal has is done, and nothing else."""
         run("umount", self.where, package="mount")
         self._mount()
+        (self.where / ".back").touch()  # fails if the old file system still lives, in another mount namespace say
+        (self.where / ".back").unlink()
 
     def users(self) -> Iterator[int]:
         """The processes that work on this disk."""
