@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
@@ -20,6 +20,17 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 FIRST_SECONDS, MOST_SECONDS = 1.0, 10.0
+# What the disk, or who else uses it, is to blame for; the low byte of SQLite's extended codes says which.
+_PASSING = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+    )
+)
 _log = Logger()
 
 
@@ -32,17 +43,20 @@ class Insisting(Protocol):
 
 
 async def insist(
-    build: Insisting | Any, work: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs
+    build: Insisting, work: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
     """As `store.transact`, repeated until the disk takes it.
 
-    Raises what else `work` raises, and CancelledError when this process has left the build meanwhile.
+    Raises what else `work` raises, a mistake in its SQL among it, and CancelledError when this process has left the
+    build meanwhile.
     """
     delay = FIRST_SECONDS
     while True:
         try:
             return build.store.transact(work, *args, **kwargs)
         except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode & 0xFF not in _PASSING:
+                raise
             _log.error("{build} waits: its state cannot be stored: {problem}", build=build, problem=str(problem))
         await deferLater(build.clock, delay)
         if build.left:

@@ -59,7 +59,6 @@ class CommandHome(Protocol):
     def over(self) -> bool:
         """Whether the step's code has ended."""
 
-
     def new_log(self, name: str, kind: str = "stream") -> StepLog: ...
 
     @property

@@ -43,6 +43,7 @@ class Kept(NamedTuple):
             raise ValueError(f"property {self.name!r} holds a secret, which is not kept")
         return ast.literal_eval(self.literal)
 
+
 _SELECT: dict[Owner, str] = {
     "change": "SELECT name, value, source FROM change_properties WHERE change_id = ? ORDER BY name",
     "buildset": "SELECT name, value, source FROM buildset_properties WHERE buildset_id = ? ORDER BY name",

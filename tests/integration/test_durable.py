@@ -140,6 +140,14 @@ def ran(master: AMaster, builder: str) -> list[str]:
     return (master.where / "slave-one" / builder / "build" / "RAN").read_text().split()
 
 
+def begin(master: AMaster, configuration: str) -> None:
+    """A master with this configuration and its slave, and a change to build."""
+    master.configure(configuration, before=STEPS_FIRST)
+    master.start()
+    master.slave()
+    master.send("r1", branch="main")
+
+
 WHOLE = ["one", "counts", "counts", "made", "fails", "quiet", "last"]
 
 
@@ -147,10 +155,7 @@ STEPS_FIRST = "from buildbot.plugins import buildslave, changes, schedulers, ste
 
 
 def test_the_master_is_killed_many_times_in_one_build(master: AMaster) -> None:
-    master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
-    master.start()
-    master.slave()
-    master.send("r1", branch="main")
+    begin(master, BUILDERS.format(names=["wild"]))
     master.running("wild", 1)
     kills = 0
     while master.builds()[0].result is None and kills < 6:
@@ -186,10 +191,7 @@ def test_the_master_is_killed_many_times_in_one_build(master: AMaster) -> None:
 
 
 def test_a_stop_and_a_start_do_not_wait_for_builds(master: AMaster) -> None:
-    master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
-    master.start()
-    master.slave()
-    master.send("r1", branch="main")
+    begin(master, BUILDERS.format(names=["wild"]))
     master.running("wild", 1)
     master.stop()
     assert master.builds()[0].result is None
@@ -200,10 +202,7 @@ def test_a_stop_and_a_start_do_not_wait_for_builds(master: AMaster) -> None:
 
 
 def test_other_steps_in_the_configuration_end_the_build_as_retry(master: AMaster) -> None:
-    master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
-    master.start()
-    master.slave()
-    master.send("r1", branch="main")
+    begin(master, BUILDERS.format(names=["wild"]))
     master.running("wild", 1)
     master.kill()
     master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST.replace("sleep 1.5", "sleep 0.1"))
@@ -222,10 +221,7 @@ def ask_to_stop(master: AMaster) -> None:
 
 
 def test_a_stop_that_was_asked_for_before_the_master_died(master: AMaster) -> None:
-    master.configure(BUILDERS.format(names=["wild"]), before=STEPS_FIRST)
-    master.start()
-    master.slave()
-    master.send("r1", branch="main")
+    begin(master, BUILDERS.format(names=["wild"]))
     master.running("wild", 1)
     master.kill()
     ask_to_stop(master)
@@ -261,10 +257,7 @@ c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['wild
 
 
 def test_a_stop_reaches_a_step_that_still_reads_its_own_log(master: AMaster) -> None:
-    master.configure(WATCHED, before=STEPS_FIRST)
-    master.start()
-    master.slave()
-    master.send("r1", branch="main")
+    begin(master, WATCHED)
     master.running("wild", 1)
     wait_until(lambda: b"\n2000\n" in master.log_file("wild", 1).read_bytes(), what="its last line")
     master.kill()
@@ -316,10 +309,7 @@ c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['wild
 
 
 def test_commands_at_once_are_told_apart_and_what_had_begun_was_wanted(master: AMaster) -> None:
-    master.configure(AT_ONCE, before=STEPS_FIRST)
-    master.start()
-    master.slave()
-    master.send("r1", branch="main")
+    begin(master, AT_ONCE)
     asked = "SELECT count(*) FROM commands AS c JOIN steps AS s ON s.id = c.step_id WHERE s.name = ?"
     for count in (3, 4, 5):
         wait_until(lambda count=count: master.value(asked, "both") == count, 60, f"command {count}")  # type: ignore[misc]
@@ -381,10 +371,7 @@ def test_properties_come_back_as_they_were_and_what_was_rendered_stays(master: A
     secrets.mkdir(mode=0o700)
     (secrets / "word").write_text("xyzzy-and-more")
     (secrets / "word").chmod(0o600)
-    master.configure(PROPERTIES, before=STEPS_FIRST)
-    master.start()
-    master.slave()
-    master.send("r1", branch="main")
+    begin(master, PROPERTIES)
     for name in ("wild", "secretive"):
         master.running(name, 1)
     wait_until(lambda: master.value("SELECT count(*) FROM steps WHERE name = 'waits'") == 2, what="both to wait")

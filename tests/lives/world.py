@@ -6,10 +6,11 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
+from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot.composition import Parts
 from buildbot.config import BuilderConfig, BuildSlave
@@ -189,6 +190,16 @@ class Life:
 
 class World:
     """`life` is the master that lives now. `steps`: how many things have happened."""
+
+    @classmethod
+    def of(cls, case: SynchronousTestCase) -> Self:
+        """One that a test has for itself, at rest; it ends with it."""
+        directory = Path(case.mktemp())
+        directory.mkdir(parents=True)
+        world = cls(directory)
+        case.addCleanup(world.close)
+        world.happen()
+        return world
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import shutil
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
-from tests.processes import Processes
 from tests.torture.rounds import Torture
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
+from tests.torture.scratch import say, scratch
 
 
 def main() -> None:
@@ -31,16 +24,8 @@ def main() -> None:
 
 
 def in_a_directory(run: Callable[[Torture], None], seed: int) -> None:
-    where = Path(tempfile.mkdtemp(prefix="torture-"))
-    processes = Processes(where / "processes")
-    try:
+    with scratch("torture") as (processes, where):
         run(Torture(processes, where, seed, say))
-    except BaseException:
-        say(f"what is left is in {where}")
-        raise
-    finally:
-        processes.stop_all()
-    shutil.rmtree(where)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ import json
 import random
 import re
 import secrets
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +21,7 @@ from tests.integration.a_master import AMaster
 from tests.processes import Processes, wait_until
 from tests.torture import recorder
 from tests.torture.checking import HEADER, channels_of
+from tests.torture.scratch import say, scratch
 
 STEPS = 6  # of each build, one after another
 LINES_A_SECOND = 2
@@ -195,16 +194,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     options = parser.parse_args()
-    where = Path(tempfile.mkdtemp(prefix="demonstration-"))
-    processes = Processes(where / "processes")
-    try:
-        Demonstration(processes, where, **vars(options), say=lambda text: print(text, flush=True)).run()
-    except BaseException:
-        print(f"what is left is in {where}", flush=True)
-        raise
-    finally:
-        processes.stop_all()
-    shutil.rmtree(where)
+    with scratch("demonstration") as (processes, where):
+        Demonstration(processes, where, **vars(options), say=say).run()
 
 
 if __name__ == "__main__":

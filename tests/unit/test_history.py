@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -70,11 +69,7 @@ class TestChanges(SchedulerCase):
 
 class TestLives(SynchronousTestCase):
     def setUp(self) -> None:
-        directory = Path(self.mktemp())
-        directory.mkdir(parents=True)
-        self.world = World(directory)
-        self.addCleanup(lambda: self.world.close())
-        self.world.happen()
+        self.world = World.of(self)
         self.come()
 
     def come(self) -> None:

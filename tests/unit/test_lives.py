@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from twisted.trial.unittest import SynchronousTestCase
@@ -31,11 +30,7 @@ class TestFound(SynchronousTestCase):
     """A build of `plain` whose second step is being rendered, which takes a second, when something happens."""
 
     def setUp(self) -> None:
-        directory = Path(self.mktemp())
-        directory.mkdir(parents=True)
-        self.world = World(directory)
-        self.addCleanup(lambda: self.world.close())
-        self.world.happen()
+        self.world = World.of(self)
         self.world.connect("y")
         self.world.happen()
         self.world.ask(["plain"])

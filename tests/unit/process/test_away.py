@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from buildbot.model import Result
 from buildbot.store import actions, commands, requests
@@ -10,6 +11,12 @@ from tests.unit.process.test_lost_slave import LostCase
 
 
 class TestGivingUp(LostCase):
+    async def kill(self, bot: Any) -> None:
+        """Kill the process of the slave `bot`, and begin nothing new."""
+        self.rig.running.draining = True
+        bot.kill(signal.SIGKILL)
+        await self.rig.until(lambda: "bot" in self.rig.reattaching.away, "the loss is known")
+
     async def test_its_builds_are_tried_again_and_what_runs_there_is_known_until_it_is_back(self) -> None:
         self.rig.add_slaves("other")
         self.add_sleeper("bot", "other")
@@ -42,9 +49,7 @@ class TestGivingUp(LostCase):
         bot = await self.start_process()
         request = self.rig.submit()
         await self.rig.until_step_runs("it", "begun\n")
-        self.rig.running.draining = True
-        bot.kill(signal.SIGKILL)
-        await self.rig.until(lambda: "bot" in self.rig.reattaching.away, "the loss is known")
+        await self.kill(bot)
         self.assertEqual(self.rig.control.free_slave("bot", "ada", "too early"), 0)
         self.rig.control.give_up_slave("bot", "ada", "")
         await self.rig.built(request)
@@ -61,9 +66,7 @@ class TestGivingUp(LostCase):
         bot = await self.start_process()
         request = self.rig.submit()
         await self.rig.until_step_runs("it", "begun\n")
-        self.rig.running.draining = True
-        bot.kill(signal.SIGKILL)
-        await self.rig.until(lambda: "bot" in self.rig.reattaching.away, "the loss is known")
+        await self.kill(bot)
         await self.start_process()
         self.assertEqual((await self.rig.built(request)).result, Result.RETRY)
         self.assertEqual(commands.left_on(self.rig.store), {})

@@ -61,3 +61,9 @@ class TestInsisting(StoreCase):
             store.execute("INSERT INTO changes (id) VALUES (1)")
 
         self.failureResultOf(ensureDeferred(insist(self.build, wrong)), sqlite3.IntegrityError)
+
+    def test_a_mistake_in_its_sql_is_no_matter_of_the_disk(self) -> None:
+        def wrong(store: Store) -> None:
+            store.execute("INSERT INTO no_such_table VALUES (1)")
+
+        self.failureResultOf(ensureDeferred(insist(self.build, wrong)), sqlite3.OperationalError)
