@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tests.integration.a_master import AMaster
+from tests.integration.a_master import BUILDBOT, AMaster
 from tests.integration.smtp_server import SmtpServer
 from tests.processes import Gone, Late, Process, Processes
 from tests.torture.checking import Checker
+from tests.torture.faults.clock import Clock
 from tests.torture.faults.disk import full
 from tests.torture.faults.fsync import Failing
 from tests.torture.faults.network import Network
@@ -37,10 +38,12 @@ class Torture:
         self.log = log
         self.network: Network | None = None  # slave two is behind it
         self.disk: Disk | None = None  # the master is on it
+        self.clock: Clock | None = None  # the master looks at it
         with ExitStack() as machine:
             if os.geteuid() == 0:
                 self.network = machine.enter_context(Network())
                 self.disk = machine.enter_context(Disk(where / "disk", mebibytes=256))
+                self.clock = Clock(where)
             self.master = AMaster(
                 processes,
                 where,
@@ -66,6 +69,8 @@ class Torture:
             self.blows += [self.cut_network, self.reset_connections]
         if self.disk:
             self.blows += [self.lose_power, self.fill_disk, self.fail_to_sync]
+        if self.clock:
+            self.blows.append(self.set_the_clock)
 
     def run(self, rounds: int) -> None:
         """Do `rounds` things to it, each while it has something to do."""
@@ -98,7 +103,7 @@ class Torture:
             with self._machine:
                 if self.disk:
                     self.disk.settle()
-                self.master.start()
+                self.start_master()
                 for name in ("one", "two"):
                     self.slaves[name] = self.slave(name)
                 try:
@@ -109,6 +114,11 @@ class Torture:
                     raise
         finally:
             self.smtp.stop()
+
+    def start_master(self, *command: str | Path) -> None:
+        """`command`: what runs the words of a `buildbot` command, if not the command itself."""
+        words = self.clock.words if self.clock else ()
+        self.master.start([*words, *(command or (BUILDBOT,))])
 
     def slave(self, name: str, *, wait: bool = True) -> Process:
         inside = self.network.inside if self.network and name == "two" else ()
@@ -152,7 +162,7 @@ class Torture:
         self.kills += 1
         self.master.kill()
         time.sleep(self.random.uniform(0, 0.5))
-        self.master.start()
+        self.start_master()
 
     def kill_master_in_a_gap(self) -> None:
         """A master that ends itself there, followed by one that does not."""
@@ -164,7 +174,7 @@ class Torture:
         self.kills += 1
         self.master.kill()
         with suppress(Gone):
-            self.master.start([sys.executable, "-m", "tests.torture.gaps", when, gap, str(count)])
+            self.start_master(sys.executable, "-m", "tests.torture.gaps", when, gap, str(count))
             self.load.send_changes()
         process = self.master.process
         assert process is not None
@@ -177,7 +187,7 @@ class Torture:
         else:
             self.master.kill()
         self.log(f"  {when} {gap}, {count}: {'died there' if died else 'it did not come to that'}")
-        self.master.start()
+        self.start_master()
         return died
 
     def lose_power(self) -> None:
@@ -189,7 +199,7 @@ class Torture:
         self.master.process.wait_for_exit()
         time.sleep(self.random.uniform(0, 0.5))
         self.disk.come_back()
-        self.master.start()
+        self.start_master()
 
     def fill_disk(self) -> None:
         assert self.disk is not None
@@ -204,9 +214,18 @@ class Torture:
             self.load.send_changes()
             time.sleep(self.random.uniform(0.2, 3))
 
+    def set_the_clock(self) -> None:
+        """The time of day jumps, and some time later jumps back."""
+        assert self.clock is not None
+        seconds = self.random.choice([-3600, 86400])
+        self.clock.jump(seconds)
+        self.load.send_changes()
+        time.sleep(self.random.uniform(0.2, 3))
+        self.clock.jump(-seconds)
+
     def restart_master(self) -> None:
         self.master.stop()
-        self.master.start()
+        self.start_master()
 
     def freeze_master(self) -> None:
         assert self.master.process is not None
