@@ -108,23 +108,46 @@ def test_the_newest_of_two_slaves_with_one_name_wins_and_the_build_is_tried_agai
 
 
 def test_two_living_slaves_with_one_name_cost_no_request(master: AMaster, tmp_path: Path) -> None:
-    """They throw each other out. The request is parked, with the reason, before it is tried for ever."""
+    """The second is told why it is not taken, and taken once the first has ended."""
     go = tmp_path / "go"
     master.configure(slow(go))
     master.start()
-    slaves = [master.slave(directory=name) for name in ("first", "second")]
+    first = master.slave(directory="first")
     master.send("r1")
+    master.running("tests", 1)
+    second = master.slave(directory="second", wait=False)
+    second.wait_for_line("another buildslave of this name is connected from 127.0.0.1, in .*/first, and answers")
+    go.touch()
+    assert master.finished("tests", 1).result is Result.SUCCESS
+    assert len(master.builds()) == 1
+    first.stop()
+    wait_until(lambda: master.log.count("slave one is connected") == 2, 60, "the second slave")
+    master.send("r2")
+    assert master.finished("tests", 2).result is Result.SUCCESS
+
+
+def test_what_costs_its_slave_each_time_is_parked_and_can_be_tried_again(master: AMaster, tmp_path: Path) -> None:
+    """The reason is shown before it is tried for ever."""
+    go = tmp_path / "go"
+    master.configure(slow(go))
+    master.start()
+    for number in range(1, 5):
+        slave = master.slave()
+        if number == 1:
+            master.send("r1")
+        master.running("tests", number)
+        slave.kill()
+        slave.wait_for_exit()
+    slave = master.slave()
     wait_until(lambda: master.value("SELECT parked_reason FROM build_requests"), 60, "the request to be parked")
     assert "slave one was restarted" in master.value("SELECT parked_reason FROM build_requests")
     assert "parked: tried 4 times" in master.web.get("/builders/tests").text
-    slaves[0].stop()
     go.touch()
-    tried = len(master.builds())
     assert {build.result for build in master.builds()} == {Result.RETRY}
     master.web.log_in()
-    page = f"/builders/tests/builds/{tried}"
+    page = "/builders/tests/builds/4"
     assert "will be built again" in master.web.press(page, f"{page}/rebuild").text
-    assert master.finished("tests", tried + 1).result is Result.SUCCESS
+    assert master.finished("tests", 5).result is Result.SUCCESS
 
 
 # -- changes
