@@ -6,6 +6,8 @@ import sys
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
+from buildslave import held
+
 from .cases import SlaveCase
 from .test_shell import alive
 
@@ -77,6 +79,7 @@ class Resuming(SlaveCase):
         self.assertTrue(self.slave.commands.idle)
 
     async def test_finished_is_repeated_until_it_is_durable(self) -> None:
+        self.patch(held, "FIRST_REPEAT_SECONDS", 0.2)
         self.master.refuse_finished = 2
         await self.master.run("1", "shell", command=["true"])
         self.assertEqual(self.master.told_finished, ["1"] * 3)

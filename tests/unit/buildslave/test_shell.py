@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
+from buildslave.commands import process, shell
 from buildslave.errors import BadArguments, OutsideBasedir, UnknownCommand
 
 from .cases import SlaveCase
@@ -99,6 +100,7 @@ class Running(SlaveCase):
         self.assertEqual((await self.master.run("1", "shell", command="test -t 1"))["rc"], 1)
 
     async def test_a_grandchild_that_keeps_the_pipe_does_not_hold_the_command(self) -> None:
+        self.patch(process, "DRAIN_SILENCE_SECONDS", 0.5)
         await self.master.order("1", "shell", command="sleep 60 & echo $!")
         outcome = await self.master.ended("1")
         self.addCleanup(os.kill, int(self.master.log("1").text("stdout")), 9)
@@ -229,6 +231,12 @@ class Ending(SlaveCase):
 
 
 class Following(SlaveCase):
+    """The files are looked at five times as often as usual, so that a test takes a fifth of the time."""
+
+    def setUp(self) -> Any:
+        self.patch(shell, "FOLLOW_SECONDS", 0.2)
+        return super().setUp()
+
     async def followed(self, command: str, **given: Any) -> bytes:
         files = given or {"x": "x.log"}
         await self.master.run("1", "shell", command=command, logfiles=files)
@@ -239,7 +247,7 @@ class Following(SlaveCase):
         (self.basedir / "builder" / "x.log").write_text(text)
 
     async def test_a_file_made_late_is_read_to_its_end(self) -> None:
-        self.assertEqual(await self.followed("sleep 1.5; echo a > x.log; sleep 1.5; echo b >> x.log"), b"a\nb\n")
+        self.assertEqual(await self.followed("sleep 0.5; echo a > x.log; sleep 0.5; echo b >> x.log"), b"a\nb\n")
 
     async def test_it_is_read_while_the_command_runs(self) -> None:
         await self.master.order("1", "shell", command="echo a > x.log; sleep 300", logfiles={"x": "x.log"})
@@ -259,12 +267,12 @@ class Following(SlaveCase):
         self.assertEqual(self.master.log("2").text("log:x"), b"newer\n")
 
     async def test_a_replaced_file_is_read_after_the_first(self) -> None:
-        command = "echo a > x.log; sleep 1.5; echo b >> x.log; mv x.log x.1; echo c > x.log; sleep 1.5"
+        command = "echo a > x.log; sleep 0.5; echo b >> x.log; mv x.log x.1; echo c > x.log; sleep 0.5"
         self.assertEqual(await self.followed(command), b"a\nb\nc\n")
 
     async def test_a_cut_file_is_read_from_its_beginning(self) -> None:
         self.assertEqual(
-            await self.followed("echo aaaaaa > x.log; sleep 1.5; echo b > x.log; sleep 1.5"), b"aaaaaa\nb\n"
+            await self.followed("echo aaaaaa > x.log; sleep 0.5; echo b > x.log; sleep 0.5"), b"aaaaaa\nb\n"
         )
 
     async def test_a_big_file_comes_whole(self) -> None:
@@ -273,8 +281,8 @@ class Following(SlaveCase):
 
     async def test_growing_file_is_no_silence(self) -> None:
         outcome = await self.master.run(
-            "1", "shell", command="for i in 1 2 3 4 5 6 7; do echo $i >> x.log; sleep 0.5; done",
-            logfiles={"x": "x.log"}, timeout=2.2,
+            "1", "shell", command="for i in 1 2 3 4 5 6 7; do echo $i >> x.log; sleep 0.25; done",
+            logfiles={"x": "x.log"}, timeout=1.2,
         )  # fmt: skip
         self.assertEqual(outcome["rc"], 0)
 

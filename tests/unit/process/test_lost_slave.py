@@ -15,6 +15,7 @@ from buildbot.process.factory import BuildFactory
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
 from buildbot.process.slaveport import SlaveLost
+from buildbot.slaves import session as session_module
 from buildbot.steps.shell import ShellCommand
 from buildbot.store import absences, commands, events, requests
 from tests.processes import Process, Processes
@@ -271,6 +272,7 @@ class TestLostSlaves(LostCase):
 
 class TestNewerConnections(LostCase):
     async def test_a_newer_connection_of_the_same_slave_wins(self) -> None:
+        self.patch(session_module, "TWIN_SECONDS", 0.5)
         self.add_sleeper()
         older = await self.start_process()
         session = self.rig.sessions.here["bot"]
