@@ -8,9 +8,10 @@ from tests.integration.a_master import AMaster
 
 NUMBERED = """
 def numbered(name, lines, pause):
-    script = ('echo {{0}} >> RAN; for i in $(seq {{1}}); do echo {{0}} $i; '
+    script = ('echo $0 {{0}} >> RAN; for i in $(seq {{1}}); do echo {{0}} $i; '
               '[ $((i % 7)) = 0 ] && echo err $i >&2; sleep {{2}}; done; exit 0')
-    return steps.ShellCommand(name=name, command=['sh', '-c', script.format(name, lines, pause)])
+    return steps.ShellCommand(name=name, command=[
+        'sh', '-c', script.format(name, lines, pause), util.Interpolate('%(prop:buildnumber)s')])
 
 
 c['builders'] = [util.BuilderConfig(name='numbered', slavenames=['one'], factory=util.BuildFactory(
@@ -34,8 +35,8 @@ class Numbered:
         """The build went well, each of its commands ran once, and its logs are whole, byte for byte."""
         build = master.finished("numbered", number, timeout=90)
         assert build.result is Result.SUCCESS, (build, master.log[-3000:])
-        ran = (master.where / slave / "numbered" / "build" / "RAN").read_text().split()
-        assert ran == list(self.names)
+        ran = (master.where / slave / "numbered" / "build" / "RAN").read_text().splitlines()
+        assert [line for line in ran if line.startswith(f"{number} ")] == [f"{number} {name}" for name in self.names]
         for name in self.names:
             out = "".join(f"{name} {i}\n" for i in range(1, self.lines + 1))
             err = "".join(f"err {i}\n" for i in range(7, self.lines + 1, 7))

@@ -113,5 +113,5 @@ def test_a_cut_that_lasts_too_long_is_a_retry(master: AMaster, network: Network,
     again = master.finished("numbered", 2)
     assert (again.result, again.attempt) == (Result.SUCCESS, 2)
     # Run twice, by rule; the first one was killed when its slave was back: nothing of it is left.
-    assert (tmp_path / "slave-one/numbered/build/RAN").read_text().split() == ["a", "a"]
+    assert (tmp_path / "slave-one/numbered/build/RAN").read_text().splitlines() == ["1 a", "2 a"]
     assert master.open_rows() == {}
