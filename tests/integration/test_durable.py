@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import buildbot
 from buildbot.model import Result
 from buildbot.store.store import connect
 from tests.integration.a_master import AMaster
@@ -199,6 +202,23 @@ def test_a_stop_and_a_start_do_not_wait_for_builds(master: AMaster) -> None:
     assert master.finished("wild", 1).result is Result.WARNINGS
     assert ran(master, "wild") == WHOLE
     assert "Traceback" not in master.log
+
+
+def test_another_version_of_the_master_goes_on(master: AMaster, tmp_path: Path) -> None:
+    newer = tmp_path / "newer" / "buildbot"
+    shutil.copytree(Path(buildbot.__file__).parent, newer, ignore=shutil.ignore_patterns("__pycache__"))
+    (newer / "__init__.py").write_text((newer / "__init__.py").read_text().replace(buildbot.__version__, "1.0.99"))
+    shell = newer / "steps" / "shell.py"
+    shell.write_text(shell.read_text() + "\n\ndef new_in_this_version():\n    pass\n")
+    begin(master, BUILDERS.format(names=["wild"]))
+    master.running("wild", 1)
+    master.stop()
+    run = "from buildbot.scripts.runner import run; run()"
+    master.start(["env", f"PYTHONPATH={newer.parent}", sys.executable, "-P", "-c", run])
+    assert "1.0.99" in master.web.get("/about").text
+    assert master.finished("wild", 1).result is Result.WARNINGS
+    assert ran(master, "wild") == WHOLE
+    assert master.open_rows() == {}
 
 
 def test_other_steps_in_the_configuration_end_the_build_as_retry(master: AMaster) -> None:

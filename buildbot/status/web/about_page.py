@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 import sqlite3
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import jinja2
 import twisted
 
+from buildbot import __version__
 from buildbot.model import Cursor, EventKind
 from buildbot.process.retention import next_look
 from buildbot.status.web.asked import Asked
@@ -58,12 +58,8 @@ def about(asked: Asked, master: Master) -> View:
 
 
 def _versions() -> tuple[tuple[str, str], ...]:
-    try:
-        own = version("buildbot-oneoh")
-    except PackageNotFoundError:
-        own = "unknown (run from a source tree)"
     return (
-        ("Buildbot", own),
+        ("Buildbot", __version__),
         ("Twisted", twisted.__version__),
         ("Jinja2", jinja2.__version__),
         ("SQLite", sqlite3.sqlite_version),
