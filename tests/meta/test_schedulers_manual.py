@@ -56,7 +56,7 @@ def test_every_argument_of_a_scheduler_is_there() -> None:
 
 
 def test_every_argument_of_the_trigger_step_is_in_the_manual() -> None:
-    steps = (ROOT / "docs" / "manual" / "steps.md").read_text()
+    steps = (ROOT / "docs" / "manual" / "steps-trigger.md").read_text()
     said = inspect.signature(Trigger.__init__).parameters
     assert [name for name in said if name not in ("self", "kwargs") and f"`{name}`" not in steps] == []
 

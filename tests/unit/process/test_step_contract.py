@@ -671,7 +671,7 @@ class TestBuild(RigCase):
 
 class TestManual(RigCase):
     async def test_the_step_in_the_manual_works(self) -> None:
-        page = (ROOT / "docs/manual/steps.md").read_text()
+        page = (ROOT / "docs/manual/steps-custom.md").read_text()
         (example,) = re.findall(r"```python\n(from buildbot.process import buildstep\n.*?)```", page, re.DOTALL)
         names: dict[str, Any] = {}
         exec(example, names)

@@ -1,0 +1,43 @@
+"""The steps: in which module of ours each is, and on which paths of other eras its name is found as well.
+
+A new step is one name in `OURS`: `buildbot.plugins.steps` has all that are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from buildbot.config.names.places import places
+
+#: Module of ours -> its steps.
+OURS: Mapping[str, tuple[str, ...]] = {
+    "buildbot.process.buildstep": ("BuildStep",),
+    "buildbot.steps.shell": (
+        "Compile",
+        "Configure",
+        "SetPropertyFromCommand",
+        "ShellCommand",
+        "ShellSequence",
+        "Test",
+        "WarningCountingShellCommand",
+    ),
+    "buildbot.steps.source.git": ("Git",),
+    "buildbot.steps.trigger": ("Trigger",),
+}
+
+
+def _ours(*modules: str) -> dict[str, str]:
+    """The steps of these modules."""
+    return {name: place for module in modules for name, place in places(module, *OURS[module]).items()}
+
+
+#: Path of some era -> {name: place}. For a path that is also a module of ours: what it gives besides its own.
+PATHS: Mapping[str, Mapping[str, str]] = {
+    "buildbot.plugins.steps": _ours(*OURS),
+    "buildbot.process.step": _ours("buildbot.steps.shell"),
+    "buildbot.steps.shell": places("buildbot.steps.shell", SetProperty="SetPropertyFromCommand")
+    | places("buildbot.process.properties", "WithProperties"),
+    "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
+    "buildbot.steps.source": _ours("buildbot.steps.source.git"),
+    "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.git"),
+}
