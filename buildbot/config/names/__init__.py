@@ -10,6 +10,7 @@ import builtins
 import re
 
 from buildbot.config.errors import did_you_mean
+from buildbot.config.names.dropped import advice_for
 from buildbot.config.names.finder import install, message_for, names_of
 from buildbot.config.names.known import KNOWN_MODULES, KNOWN_NAMES, KNOWN_OWNERS
 
@@ -41,6 +42,9 @@ def _names_around(wrong: NameError) -> set[str]:
 
 
 def _about_module(module: str) -> str | None:
+    dropped = advice_for("", module)
+    if dropped is not None:
+        return dropped
     if module in KNOWN_MODULES or any(known.startswith(module + ".") for known in KNOWN_MODULES):
         return f"{module} is a module of Buildbot that is not in this version"
     if module.partition(".")[0] == "buildbot":

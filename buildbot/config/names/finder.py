@@ -9,10 +9,11 @@ import importlib.machinery
 import importlib.metadata
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType, ModuleType
+from types import FrameType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 from buildbot.config.errors import did_you_mean
+from buildbot.config.names.dropped import advice_for
 from buildbot.config.names.known import KNOWN_MODULES, KNOWN_NAMES
 from buildbot.config.names.table import OWN_MODULES, PLUGIN_GROUPS, TABLE
 
@@ -47,8 +48,11 @@ def message_for(module: str, name: str) -> Message:
     """Why `module` has no `name`, and what may have been meant."""
     hint = did_you_mean(name, names_of(module))
     elsewhere = next((path for path in TABLE if name in TABLE[path]), None)
+    dropped = advice_for(name, f"{module}.{name}")
     if elsewhere is not None:
         hint = f"it is in {elsewhere}"
+    elif dropped is not None:
+        hint = dropped
     elif name in KNOWN_NAMES or f"{module}.{name}" in KNOWN_MODULES:
         hint = "it is a name of Buildbot, but not in this version"
     return Message(f"there is no {name!r} in {module}", hint)
@@ -89,13 +93,21 @@ def _getter(module: str, older: Callable[[str], Any] | None = None) -> Callable[
 
 
 def _plugin(module: str, name: str) -> Any:
-    """What an installed package registers for `buildbot.plugins.GROUP`, or None."""
+    """What an installed package registers for `buildbot.plugins.GROUP`, or None.
+
+    Of a name with a dot, such as `svn.split`, the first part gives a namespace with the rest.
+    """
     group = PLUGIN_GROUPS.get(module)
     if group is None:
         return None
-    for entry in importlib.metadata.entry_points(group=group, name=name):
-        return entry.load()
-    return None
+    within: dict[str, Any] = {}
+    for entry in importlib.metadata.entry_points(group=group):
+        if entry.name == name:
+            return entry.load()
+        first, dot, rest = entry.name.partition(".")
+        if dot and first == name:
+            within[rest] = entry.load()
+    return SimpleNamespace(**within) if within else None
 
 
 def _is_from_import(frame: FrameType) -> bool:

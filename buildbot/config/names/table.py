@@ -116,9 +116,25 @@ _OBSERVERS = places(
     "OutputProgressObserver",
 )
 _CHOSEN = places("buildbot.process.userviews", "enforceChosenSlave", "enforceChosenWorker")
-_UTIL = places("buildbot.config.util", "ComparableMixin", "formatInterval", "now")
+_UTIL = places(
+    "buildbot.config.util",
+    "ComparableMixin",
+    "asyncSleep",
+    "bytes2unicode",
+    "datetime2epoch",
+    "deferredLocked",
+    "epoch2datetime",
+    "flatten",
+    "formatInterval",
+    "naturalSort",
+    "now",
+    "unicode2bytes",
+)
+_LOGGER = places("twisted.logger", "Logger")
+_BUILD_REQUEST = places("buildbot.process.buildrequest", "BuildRequest")
 
 TABLE: Mapping[str, Mapping[str, str]] = {
+    "buildbot.buildrequest": _BUILD_REQUEST,
     "buildbot.buildslave": _SLAVE,
     "buildbot.buildslave.base": _SLAVE,
     "buildbot.configurators.janitor": places("buildbot.config.retention", "JanitorConfigurator"),
@@ -153,10 +169,12 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         **_CHOSEN,
         **places("buildbot.steps.shell", "ShellArg"),
     },
+    "buildbot.plugins.webhooks": {},
     "buildbot.plugins.worker": _WORKER,
-    "buildbot.process.base": places("buildbot.process.build", "Build"),
+    "buildbot.plugins.www": {},
+    "buildbot.process.base": places("buildbot.process.build", "Build") | _BUILD_REQUEST,
     "buildbot.process.builder": _CHOSEN,
-    "buildbot.process.buildrequest": places("buildbot.process.buildrequest", "BuildRequest"),
+    "buildbot.process.buildrequest": _BUILD_REQUEST,
     "buildbot.process.buildstep": _OBSERVERS
     | places("buildbot.process.remotecommand", "RemoteCommand", "RemoteShellCommand")
     | RESULTS,
@@ -165,8 +183,13 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.reporters.generators.build": _GENERATORS,
     "buildbot.reporters.mail": _MAIL | places("buildbot.status.mail", "Domain"),
     "buildbot.reporters.message": _FORMATTERS,
-    "buildbot.scheduler": _SCHEDULERS | places("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
-    "buildbot.schedulers.basic": _BASIC | places("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
+    "buildbot.scheduler": _SCHEDULERS
+    | places("buildbot.schedulers.base", "BaseScheduler")
+    | places("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler")
+    | places("buildbot.schedulers.trysched", "TryBase"),
+    "buildbot.schedulers.basic": _BASIC
+    | _DEPENDENT
+    | places("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.canceller": _OLD_BUILDS,
     "buildbot.schedulers.canceller_buildset": _FAILING_BUILDSETS,
     "buildbot.schedulers.filter": _FILTER,
@@ -184,6 +207,8 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.status.web.authz": places("buildbot.config.authz", Authz="ActionAuthz"),
     "buildbot.status.web.baseweb": _WEB_STATUS,
     "buildbot.util": _UTIL | places("buildbot.changes.filter", "NotABranch"),
+    "buildbot.util.logger": _LOGGER,
+    "buildbot.util.misc": places("buildbot.config.util", "deferredLocked"),
     "buildbot.util.ssfilter": _STAMP_FILTER,
     "buildbot.worker": _WORKER,
     "buildbot.worker.base": _WORKER,
@@ -218,5 +243,17 @@ OWN_MODULES = (
 # module path -> the entry point group in which other packages register more names for it
 PLUGIN_GROUPS: Mapping[str, str] = {
     f"buildbot.plugins.{group}": f"buildbot.{group}"
-    for group in ("buildslave", "changes", "reporters", "schedulers", "secrets", "status", "steps", "util", "worker")
+    for group in (
+        "buildslave",
+        "changes",
+        "reporters",
+        "schedulers",
+        "secrets",
+        "status",
+        "steps",
+        "util",
+        "webhooks",
+        "worker",
+        "www",
+    )
 }

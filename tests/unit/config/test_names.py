@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +113,48 @@ def test_a_wrong_attribute_is_an_attribute_error_that_helps() -> None:
         steps.ShelCommand  # noqa: B018
     assert not hasattr(steps, "Nothing")
     assert "Compile" in dir(steps)
+
+
+def installed(directory: Path, **entries: str) -> None:
+    """A package beside us, as pip would install it: `group=name -> place` lines of its entry points."""
+    facts = directory / "someones_buildbot_plugin-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: someones-buildbot-plugin\nVersion: 1.0\n")
+    groups = "".join(f"[{group}]\n{lines}\n" for group, lines in entries.items())
+    (facts / "entry_points.txt").write_text(groups.replace("buildbot_", "buildbot."))
+    (directory / "someones_plugin.py").write_text("class Lint: pass\ndef split(path): return path\n")
+
+
+def test_names_of_other_packages_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    installed(
+        tmp_path,
+        buildbot_steps="Lint = someones_plugin:Lint\nShellCommand = someones_plugin:Lint",
+        buildbot_util="paths.split = someones_plugin:split",
+        buildbot_www="their_page = someones_plugin:Lint",
+    )
+    given: dict[str, Any] = {}
+    exec("from buildbot.plugins import steps, util, www\nfrom buildbot.plugins.steps import Lint", given)
+    assert given["Lint"] is given["steps"].Lint is given["www"].their_page
+    assert given["Lint"].__module__ == "someones_plugin"
+    assert given["util"].paths.split("a") == "a"
+    assert given["steps"].ShellCommand.__module__ == "buildbot.steps.shell"  # nobody takes one of ours away
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("from buildbot.steps.blocker import Blocker", "steps.Trigger(waitForFinish=True)"),
+        ("import buildbot.db.pool", "leave the import and what uses it out"),
+        ("from buildbot import db", "leave the import and what uses it out"),
+        ("from buildbot.plugins.worker import MarathonLatentWorker", "use DockerLatentWorker"),
+        ("from buildbot.slave.commands import SlaveShellCommand", "in the package buildslave"),
+    ],
+)
+def test_what_was_dropped_says_what_to_write_instead(line: str, said: str) -> None:
+    with pytest.raises(ImportError) as raised:
+        exec(line, {})
+    assert said in f"{raised.value} {names.hint_for(raised.value)}"
 
 
 @pytest.mark.parametrize(
