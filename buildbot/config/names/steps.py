@@ -13,16 +13,14 @@ from buildbot.config.names.places import places
 OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.process.buildstep": ("BuildStep",),
     "buildbot.steps.shell": (
-        "Compile",
         "Configure",
         "SetPropertyFromCommand",
         "ShellCommand",
         "ShellSequence",
-        "Test",
-        "WarningCountingShellCommand",
     ),
     "buildbot.steps.source.git": ("Git",),
     "buildbot.steps.trigger": ("Trigger",),
+    "buildbot.steps.warnings": ("Compile", "Test", "WarningCountingShellCommand"),
 }
 
 
@@ -34,8 +32,9 @@ def _ours(*modules: str) -> dict[str, str]:
 #: Path of some era -> {name: place}. For a path that is also a module of ours: what it gives besides its own.
 PATHS: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.steps": _ours(*OURS),
-    "buildbot.process.step": _ours("buildbot.steps.shell"),
+    "buildbot.process.step": _ours("buildbot.steps.shell", "buildbot.steps.warnings"),
     "buildbot.steps.shell": places("buildbot.steps.shell", SetProperty="SetPropertyFromCommand")
+    | _ours("buildbot.steps.warnings")
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
     "buildbot.steps.source": _ours("buildbot.steps.source.git"),

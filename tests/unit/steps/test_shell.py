@@ -9,16 +9,8 @@ from buildbot.config.errors import ConfigErrors
 from buildbot.model import Result
 from buildbot.process.properties import Interpolate, Property
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, SKIPPED, SUCCESS, WARNINGS
-from buildbot.steps.shell import (
-    Compile,
-    Configure,
-    SetPropertyFromCommand,
-    ShellArg,
-    ShellCommand,
-    ShellSequence,
-    Test,
-    WarningCountingShellCommand,
-)
+from buildbot.steps.shell import Configure, SetPropertyFromCommand, ShellArg, ShellCommand, ShellSequence
+from buildbot.steps.warnings import Compile, Test, WarningCountingShellCommand
 from tests.rig import Built, RigCase
 
 
