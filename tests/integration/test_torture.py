@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -26,6 +27,7 @@ BROKEN = (
     "plain/1/first: channel 1",
     "no journal knows of {'nobody/1/none'}",
     "ran at once with alone-",
+    "source/1/built is of r",
     "mails: {",
     "open: {'steps': 1}",
     "processes are left: [",
@@ -43,6 +45,8 @@ def break_everything(torture: Torture) -> None:
         path.write_text(f"began {words[1]} {began} {words[3]}\nended {words[1]} {ended} {words[7]}\n")
     twice = next(path for path in load.side.iterdir() if path.name.startswith("plain+1+first"))
     twice.write_text(twice.read_text() + "began 1 0 40\n")
+    built = recorder.file_of(load.side, "source/1/built")
+    built.write_text(re.sub(r"^(saw \d+) .*$", r"\1 another", built.read_text(), flags=re.MULTILINE))
     log = master.basedir / "logs" / master.value("SELECT path FROM logs WHERE path LIKE 'plain%' ORDER BY id LIMIT 1")
     log.write_bytes(log.read_bytes().replace(b"line 7", b"line 8"))
     with closing(connect(master.basedir / "state.sqlite")) as connection:

@@ -32,7 +32,7 @@ SELECT r.name || '/' || b.number || '/' || s.name, c.state, json_extract(c.outco
     l.size, s.state_text
 FROM commands AS c JOIN steps AS s ON s.id = c.step_id JOIN builds AS b ON b.id = s.build_id
 JOIN builders AS r ON r.id = b.builder_id LEFT JOIN logs AS l ON l.step_id = s.id AND l.slug = 'stdio'
-WHERE c.name = 'shell' ORDER BY c.id
+WHERE c.name = 'shell' AND instr(c.args, 'recorder.py') ORDER BY c.id
 """
 ASKED = """
 SELECT c.revision, k.scheduler, k.verdict, r.id, r.result, r.parked_reason
@@ -54,6 +54,10 @@ LEFT JOIN buildsets AS s ON s.parent_build_id = p.id
 LEFT JOIN events AS c ON c.kind = 'buildset complete' AND c.subject_id = s.id
 LEFT JOIN step_urls AS u ON u.step_id = t.id
 WHERE r.name = 'parent' AND t.code_began_at IS NOT NULL GROUP BY p.id
+"""
+BUILT = """
+SELECT r.name, b.number, json_extract(p.value, '$') FROM builds AS b JOIN builders AS r ON r.id = b.builder_id
+JOIN build_properties AS p ON p.build_id = b.id AND p.name = 'revision' WHERE b.result NOT IN (4, 5, 6)
 """
 FINISHED = """
 SELECT r.name, b.number FROM events AS e JOIN builds AS b ON b.id = e.subject_id JOIN builders AS r
@@ -84,6 +88,7 @@ class Checker:
             self.forced,
             lambda: self.commands(runs),
             lambda: self.locks(runs),
+            lambda: self.sources(runs),
             self.families,
             self.numbers,
             lambda: self.receivers(list(told)),
@@ -191,6 +196,14 @@ class Checker:
             for began, _, key in spans:
                 others = [other for since, until, other in spans if since <= began < until]
                 self.expect(len(others) <= most, f"{others} ran at once with {key}, and at most {most} may")
+
+    def sources(self, runs: dict[str, list[Ran]]) -> None:
+        """What was built is the revision that was asked for. A disk that fails makes it an EXCEPTION."""
+        for builder, number, revision in self.master.rows(BUILT):
+            if builder in load.FROM_SOURCE:
+                key = f"{builder}/{number}/{load.FROM_SOURCE[builder]}"
+                saw = [ran.saw for ran in runs.get(key, [])][-1:]
+                self.expect(saw == [revision], f"{key} is of {revision}, and saw {saw}")
 
     def families(self) -> None:
         """A parent has triggered once, has links to all of it, and did not end before."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tests.integration.a_master import AMaster, Visitor
 from tests.processes import Process
-from tests.torture import recorder
+from tests.torture import recorder, sources
 
 CONFIG = """
 c['title'] = {title!r}
@@ -20,10 +20,10 @@ c['status'] = [status.MailNotifier('ci@localhost', mode='all', relayhost='127.0.
                                    extraRecipients=['ann@localhost'], sendToInterestedUsers=False)]
 
 
-def records(name, lines, seconds, code=0, **more):
+def records(name, lines, seconds, code=0, file=None, **more):
     return steps.ShellCommand(name=name, command=[
         {python!r}, '-I', {recorder!r}, {side!r}, util.Interpolate('%(prop:buildername)s/%(prop:buildnumber)s/' + name),
-        str(lines), str(seconds), str(code)], **more)
+        str(lines), str(seconds), str(code), *([file] if file else [])], **more)
 
 
 def builder(name, *parts, **more):
@@ -44,6 +44,7 @@ c['builders'] = [
     builder('parent', records('before', 10, 0.1), steps.Trigger(
         name='children', schedulerNames=['kids'], waitForFinish=True, set_properties={{'number': 7}},
         copy_properties=['branch']), records('after', 10, 0.1)),
+    builder('source', steps.Git(repourl={sources!r}, tags=True), records('built', 10, 0.1, file={file!r})),
     builder('kid-a', records('work', 20, 0.3)),
     builder('kid-b', records('work', 200, 0)),
     builder('stable', records('work', 10, 0)),
@@ -56,7 +57,7 @@ c['schedulers'] = [
     upstream,
     schedulers.Dependent(name='down', upstream=upstream, builderNames=['down']),
     schedulers.AnyBranchScheduler(name='each', builderNames=[
-        'fails', 'alone-a', 'alone-b', 'place-a', 'place-b', 'place-c', 'parent']),
+        'fails', 'alone-a', 'alone-b', 'place-a', 'place-b', 'place-c', 'parent', 'source']),
     schedulers.AnyBranchScheduler(name='stable', treeStableTimer=0.7, builderNames=['stable']),
     schedulers.Triggerable(name='kids', builderNames=['kid-a', 'kid-b']),
     schedulers.ForceScheduler(name='force', builderNames=['forced', *{extra!r}]),
@@ -68,6 +69,7 @@ COUNTED = {"place-a": "work", "place-b": "work", "place-c": "work"}  # at most a
 HIGHEST_LIMIT = 2  # of the counted lock, in any configuration
 FAILING = {"fails": "wrong"}  # what ends with another code than 0
 FORCED = "forced"
+FROM_SOURCE = {"source": "built"}  # what looks at the revision that was checked out
 
 
 class Forced(NamedTuple):
@@ -85,6 +87,8 @@ class Load:
         self.random = random
         self.side = master.where / "side"
         self.side.mkdir()
+        self.sources = master.where / "sources.git"
+        sources.make(self.sources)
         self.smtp_port = smtp_port
         self.sent: list[str] = []
         self.forced: list[Forced] = []
@@ -101,6 +105,8 @@ class Load:
                 python=sys.executable,
                 recorder=str(Path(recorder.__file__)),
                 side=str(self.side),
+                sources=str(self.sources),
+                file=sources.FILE,
                 smtp=self.smtp_port,
                 **self.settings,
             )
