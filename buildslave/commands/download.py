@@ -39,7 +39,9 @@ class DownloadFile(Command):
         self.channel.header(f"fetching {self._target}\n")
         os.makedirs(self._target.parent, exist_ok=True)
         temporary = self._target.with_name(f".{self._target.name[:200]}.{os.getpid()}.{id(self):x}.part")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        # nobody for whom the file is not meant sees a part of it
+        rights = 0o666 if self._mode is None else self._mode & 0o666
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, rights)
         try:
             try:
                 size = await self._fetch(descriptor)

@@ -15,19 +15,25 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from buildbot.config.errors import error
-from buildbot.process.buildstep import BuildStep, BuildStepFailed, CommandMixin
-from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
+from buildbot.process.buildstep import BuildStepFailed
+from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
 from buildbot.process.sourcestamp import PatchView
+from buildbot.steps.source.commands import DrivesProgram
 
-OLD_MODES = {"update": ("incremental", None), "copy": ("full", "copy"), "clobber": ("full", "clobber")}
+# the modes of 0.7 and of the slave-side steps of 0.8; `export` becomes `clobber` where there is no such method
+OLD_MODES = {
+    "update": ("incremental", None),
+    "copy": ("full", "copy"),
+    "clobber": ("full", "clobber"),
+    "export": ("full", "export"),
+}
 DIFF = ".buildbot-diff"
 PATCHED = ".buildbot-patched"
 _BINARY = re.compile(rb"^GIT binary patch\r?$", re.MULTILINE)
-ANY_RC = dict.fromkeys(range(-1, 256), SUCCESS)
 
 
-class Source(CommandMixin, BuildStep):
+class Source(DrivesProgram):
     """Base of the steps that check out source. All arguments but `workdir` are keywords.
 
     workdir: where to, relative to the builder's directory (default: the factory's, `build`). mode: `incremental` or
@@ -44,8 +50,7 @@ class Source(CommandMixin, BuildStep):
     flunkOnFailure = True
     description: Any = ("updating",)
     descriptionDone: Any = ("update",)
-    renderables: ClassVar[Any] = ("mode", "method", "env", "timeout")
-    own_env: ClassVar[dict[str, str]] = {}  # what the programs need, unless the user says otherwise
+    renderables: ClassVar[Any] = ("mode", "method")
     methods: ClassVar[tuple[str, ...]] = ()  # of mode `full`; the first is the default
 
     def __init__(
@@ -54,10 +59,7 @@ class Source(CommandMixin, BuildStep):
         mode: Any = "incremental",
         method: Any = None,
         alwaysUseLatest: bool = False,
-        timeout: Any = 20 * 60,
         retry: Any = None,
-        env: Any = None,
-        logEnviron: bool = True,
         codebase: Any = "",
         **kwargs: Any,
     ) -> None:
@@ -67,15 +69,14 @@ class Source(CommandMixin, BuildStep):
             kwargs.setdefault("name", f"{type(self).name}-{codebase}")
             kwargs.setdefault("descriptionSuffix", codebase)
         super().__init__(**kwargs)
-        if mode in OLD_MODES and method is None:
+        if isinstance(mode, str) and mode in OLD_MODES and method is None:
             mode, method = OLD_MODES[mode]
+            if method == "export" and method not in self.methods:
+                method = "clobber"
         self.mode = mode
         self.method = method
         self.alwaysUseLatest = alwaysUseLatest
-        self.timeout = timeout
         self.retry: Any = retry
-        self.env = env
-        self.logEnviron = logEnviron
         self.codebase = codebase
         self._resting: tuple[IDelayedCall, Deferred[None]] | None = None
         problem = self._wrong_mode()
@@ -149,23 +150,6 @@ class Source(CommandMixin, BuildStep):
             self._resting[1].callback(None)
         await super().interrupt(reason)
 
-    def check_not_stopped(self) -> None:
-        """Raises BuildStepFailed once the step is stopped: what commands said then means nothing."""
-        if self.stopped:
-            raise BuildStepFailed("stopped")
-
-    def say(self, text: str) -> None:
-        """A line of our own in the log."""
-        log = self.logs.get("stdio") or self.new_log("stdio")
-        _ = log.addHeader(text)
-
-    def fail(self, why: str) -> int:
-        """Raise BuildStepFailed, with the reason in the log and in the step's text."""
-        self.say(f"{why}\n")
-        self.descriptionDone = f"{self.name}: {why}"
-        self.descriptionSuffix = None
-        raise BuildStepFailed(why)
-
     def set_source_property(self, name: str, value: str) -> None:
         """Set a property of this source: for a named codebase, in a dictionary with those of the others."""
         given: Any = value
@@ -185,60 +169,6 @@ class Source(CommandMixin, BuildStep):
             return f"method is one of {', '.join(self.methods)}, not {self.method!r}"
         return None
 
-    # -- commands
-
-    async def shell(
-        self, argv: list[Any], *, workdir: str | None = None, collect: bool = False, stdin: bytes | None = None
-    ) -> RemoteShellCommand:
-        """Run a program; its exit code is for the caller to judge. Raises BuildStepFailed when it cannot be run."""
-        command = RemoteShellCommand(
-            workdir=str(self.workdir) if workdir is None else workdir,
-            command=argv,
-            env={**self.own_env, **(self.build.env or {}), **(self.env or {})} or None,
-            timeout=self.timeout,
-            logEnviron=self.logEnviron,
-            collectStdout=collect,
-            initialStdin=stdin,
-            decodeRC=ANY_RC,
-        )
-        await self._run(command)
-        if command.outcome.get("error"):
-            self.fail(f"{argv[0]} cannot be run on the slave: {command.outcome['error']}")
-        if self.timed_out:
-            self.fail(f"{argv[0]} timed out")
-        return command
-
-    async def remove(self, path: str) -> None:
-        """Remove a directory or file. Raises BuildStepFailed."""
-        await self._small("rmdir", {"dir": path, "timeout": self.timeout}, f"{path} cannot be removed")
-
-    async def copy(self, source: str, target: str) -> None:
-        """Copy a directory. Raises BuildStepFailed."""
-        await self._small("cpdir", {"fromdir": source, "todir": target}, f"{source} cannot be copied to {target}")
-
-    async def exists(self, path: str) -> bool:
-        command = RemoteCommand("stat", {"file": path}, ignore_updates=True, decodeRC=ANY_RC)
-        await self._run(command)
-        return command.rc == 0
-
-    async def find(self, pattern: str) -> list[str]:
-        """The paths that match; none when the slave cannot say."""
-        command = RemoteCommand("glob", {"path": pattern}, ignore_updates=True)
-        await self._run(command)
-        found = command.outcome.get("result")
-        return [str(path) for path in found] if isinstance(found, (list, tuple)) else []
-
-    async def _small(self, name: str, args: dict[str, Any], complaint: str) -> None:
-        command = RemoteCommand(name, args)
-        await self._run(command)
-        if command.rc != 0:
-            self.fail(f"{complaint}: {command.outcome.get('error') or command.reason or command.rc}")
-
-    async def _run(self, command: RemoteCommand) -> None:
-        self.check_not_stopped()
-        await self.runCommand(command)
-        self.check_not_stopped()
-
     # -- the patch of a try build
 
     async def _apply(self, patch: PatchView) -> None:
@@ -246,8 +176,8 @@ class Source(CommandMixin, BuildStep):
         if subdir.startswith(("/", "..")) or "\0" in subdir or not 0 <= patch.level < 100:
             self.fail(f"the patch is for the directory {patch.subdir!r}, which is not in the source")
         where = posixpath.join(str(self.workdir), subdir)
-        await self._send(where, DIFF, patch.body)
-        await self._send(str(self.workdir), PATCHED, b"")
+        await self.write(where, DIFF, patch.body)
+        await self.write(str(self.workdir), PATCHED, b"")
         words = ["patch", f"-p{patch.level}", "--remove-empty-files", "--force", "--forward", "--input", DIFF]
         if _BINARY.search(patch.body):  # which patch does not know
             words = ["git", "apply", f"-p{patch.level}", "--whitespace=nowarn", DIFF]
@@ -258,24 +188,6 @@ class Source(CommandMixin, BuildStep):
         if done.rc != 0:
             self.fail("the patch does not apply")
 
-    async def _send(self, directory: str, name: str, content: bytes) -> None:
-        command = RemoteCommand(
-            "downloadFile", {"workdir": directory, "slavedest": name, "maxsize": None, "blocksize": 32768, "mode": None}
-        )
-        command.download = Text(content)
-        await self._run(command)
-        if command.rc != 0:
-            self.fail(f"{name} cannot be written on the slave: {command.outcome.get('error') or command.rc}")
-
-
-class Text:
-    """A file for the slave whose content is in memory."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def read(self, offset: int, length: int) -> bytes:
-        return self._content[offset : offset + length]
 
 
 def last_revision(changes: Any) -> str | None:

@@ -209,7 +209,7 @@ class Git(Source):
             self.say(f"there is no repository in {reference} to borrow from\n")
             return
         path = f"{reference}/{directory}" if not directory.startswith("/") else directory
-        await self._send(f"{self._directory}/.git/objects/info", "alternates", f"{path}/objects\n".encode())
+        await self.write(f"{self._directory}/.git/objects/info", "alternates", f"{path}/objects\n".encode())
 
     async def _fetch_and_check_out(self, branch: str, revision: str | None, shallow: bool) -> None:
         if revision is None:
