@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from buildbot.process.results import (
     SUCCESS,
     WARNINGS,
     computeResultAndTermination,
+    worst_status,
 )
 
 
@@ -174,7 +176,7 @@ class SetPropertyFromCommand(ShellCommand):
         self.strip = strip
         self.includeStdout = includeStdout
         self.includeStderr = includeStderr
-        self.observed: dict[str, Any] = {}
+        self.property_changes: dict[str, Any] = {}
         if (property is None) == (extract_fn is None):
             error("SetPropertyFromCommand takes property or extract_fn, one of the two")
         super().__init__(**kwargs)
@@ -185,18 +187,49 @@ class SetPropertyFromCommand(ShellCommand):
         await self.runCommand(command)
         result = command.results()
         if self.extract_fn is not None:
-            self.observed = dict(self.extract_fn(command.rc, command.stdout, command.stderr))
+            self.property_changes = dict(self.extract_fn(command.rc, command.stdout, command.stderr))
         elif result in (SUCCESS, WARNINGS):
-            self.observed = {self.property: command.stdout.strip() if self.strip else command.stdout}
-        for name, value in self.observed.items():
+            self.property_changes = {self.property: command.stdout.strip() if self.strip else command.stdout}
+        for name, value in self.property_changes.items():
             self.build.setProperty(name, value, str(self.name), runtime=True)
-        if self.observed:
-            self.note_text("property changes", "".join(f"{name}: {value!r}\n" for name, value in self.observed.items()))
+        if self.property_changes:
+            changes = [f"{name}: {value!r}\n" for name, value in self.property_changes.items()]
+            self.note_text("property changes", "".join(changes))
         return result
 
     def getResultSummary(self) -> dict[str, str]:
-        if not self.observed or self.results not in (SUCCESS, SKIPPED, CANCELLED):
+        if not self.property_changes or self.results not in (SUCCESS, SKIPPED, CANCELLED):
             return super().getResultSummary()
-        if len(self.observed) == 1:
-            return {"step": self._with_suffix(f"property {next(iter(self.observed))!r} set")}
-        return {"step": self._with_suffix(f"{len(self.observed)} properties set")}
+        if len(self.property_changes) == 1:
+            return {"step": self._with_suffix(f"property {next(iter(self.property_changes))!r} set")}
+        return {"step": self._with_suffix(f"{len(self.property_changes)} properties set")}
+
+
+class TreeSize(ShellCommand):
+    """How big the tree is, by `du`: the property `tree-size-KiB`."""
+
+    name = "treesize"
+    command = ("du", "-s", "-k", ".")
+    description = ("measuring", "tree", "size")
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.kib: int | None = None
+        super().__init__(**kwargs)
+
+    async def run(self) -> int:
+        command = await self.makeRemoteShellCommand(collectStdout=True)
+        await self.runCommand(command)
+        return self.evaluate(command)
+
+    def evaluate(self, command: RemoteCommand) -> int:
+        found = re.match(r"\s*(\d{1,18})\b", command.stdout[:100])
+        if found is None:
+            return worst_status(command.results(), WARNINGS)
+        self.kib = int(found[1])
+        self.build.setProperty("tree-size-KiB", self.kib, "treesize", runtime=True)
+        return command.results()
+
+    def getResultSummary(self) -> dict[str, str]:
+        if self.kib is None:
+            return {"step": self._with_suffix("treesize unknown")}
+        return {"step": self._with_suffix(f"treesize {self.kib} KiB")}

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from twisted.internet.task import deferLater
+
 from buildbot.config.errors import error
-from buildbot.process.buildstep import BuildStepFailed, LogLineObserver
+from buildbot.process.buildstep import BuildStepFailed
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS, Results, worst_status
 from buildbot.process.stepmixins import words
+from buildbot.process.timelimit import LIMIT, TookTooLong
+from buildbot.steps.examining import LINE_SECONDS, LineExaminer, LineWatcher
 from buildbot.steps.shell import ShellCommand
 
-Suppression = tuple[str | None, str | None, int | None, int | None]
+MOST_SUPPRESSIONS = 10_000
+MOST_KEPT = 4 << 20  # characters of warnings in the log of them
+
+Suppression = tuple[Any, Any, int | None, int | None]
 
 
 def parse_suppressions(text: str) -> list[Suppression]:
@@ -23,11 +30,17 @@ def parse_suppressions(text: str) -> list[Suppression]:
         words = line.strip()
         if not words or words.startswith("#"):
             continue
-        match = re.fullmatch(r"(.+?)\s*:\s*(.+?)(?:\s*:\s*(\d+)(?:\s*-\s*(\d+))?)?", words)
-        if match is None:
+        file, _, rest = words.partition(":")
+        warning, _, place = rest.rpartition(":")
+        first, _, last = (part.strip() for part in place.partition("-"))
+        if not (warning.strip() and first.isdecimal() and (not last or last.isdecimal())):
+            warning, first = rest, ""
+        if not (file.strip() and warning.strip()):
             raise ValueError(f"line {number} of the suppressions is not `file pattern : warning pattern`: {words!r}")
-        file, warning, first, last = match.groups()
-        found.append((file, warning, int(first) if first else None, int(last or first) if first else None))
+        lines = (int(first), int(last or first)) if first else (None, None)
+        found.append((file.strip(), warning.strip(), *lines))
+    if len(found) > MOST_SUPPRESSIONS:
+        raise ValueError(f"there are {len(found)} suppressions, more than {MOST_SUPPRESSIONS}")
     return found
 
 
@@ -42,25 +55,12 @@ class _Fetched:
         return len(self.content)
 
 
-class _WarningWatcher(LogLineObserver):
-    """Gives each line to the step that counts warnings."""
-
-    def __init__(self, see: Callable[[str], object]) -> None:
-        super().__init__()
-        self._see = see
-
-    def outLineReceived(self, line: str) -> None:
-        self._see(line)
-
-    errLineReceived = outLineReceived
-
-
 class WarningCountingShellCommand(ShellCommand):
     """A ShellCommand that looks for warnings in its output, line by line, and is WARNINGS when it finds any.
 
     warningPattern: regular expression (string or compiled) that a warning's line matches from its beginning.
     maxWarnCount: more warnings than these make it FAILURE (None: no limit). warningExtractor: function
-    (step, line, match) -> (file, line number, text), such as `Compile.warnExtractFromRegexpGroups`. suppressionFile: a
+    (step, line, match) -> (file, line number, text), such as `warnExtractFromRegexpGroups`. suppressionFile: a
     file on the slave, relative to workdir, whose lines are `file pattern : warning pattern`, or that and
     `: first line - last line`. directoryEnterPattern, directoryLeavePattern: how make says
     where it is. suppressionList: [(file pattern, warning pattern, first line, last line)]. The property
@@ -71,20 +71,21 @@ class WarningCountingShellCommand(ShellCommand):
     warningPattern: Any = r"(?i).*warning[: ].*"
     directoryEnterPattern: Any = r"make.*: Entering directory [\u2019\"`'](.*)[\u2019'`\"]"
     directoryLeavePattern: Any = r"make.*: Leaving directory"
+    maxWarnCount: int | None = None
     renderables: ClassVar[Any] = (
         "warningPattern",
         "directoryEnterPattern",
         "directoryLeavePattern",
         "suppressionList",
         "suppressionFile",
+        "maxWarnCount",
     )
-    most_examined = 4096  # of a line: a pattern must not run for ever on one of a megabyte
 
     def __init__(
         self,
         warningPattern: Any = None,
         warningExtractor: Any = None,
-        maxWarnCount: int | None = None,
+        maxWarnCount: Any = None,
         directoryEnterPattern: Any = None,
         directoryLeavePattern: Any = None,
         suppressionList: Any = None,
@@ -92,22 +93,29 @@ class WarningCountingShellCommand(ShellCommand):
         **kwargs: Any,
     ) -> None:
         self.suppressionFile = suppressionFile
-        self.warningExtractor = warningExtractor
-        self.maxWarnCount = maxWarnCount
         self.suppressionList: Any = suppressionList if suppressionList is not None else []
-        if warningPattern is not None:
-            self.warningPattern = warningPattern
-        if directoryEnterPattern is not None:
-            self.directoryEnterPattern = directoryEnterPattern
-        if directoryLeavePattern is not None:
-            self.directoryLeavePattern = directoryLeavePattern
+        self.warningExtractor = warningExtractor
+        given = {
+            "warningPattern": warningPattern,
+            "maxWarnCount": maxWarnCount,
+            "directoryEnterPattern": directoryEnterPattern,
+            "directoryLeavePattern": directoryLeavePattern,
+        }
+        for name, value in given.items():
+            if value is not None:
+                setattr(self, name, value)
+        self.suppressions: list[Suppression] = []
         self.warnCount = 0
+        self.loggedWarnings: list[str] = []
+        self._room = MOST_KEPT
         self._directories: list[str] = []
-        self._warnings: list[str] = []
         super().__init__(**kwargs)
         for name in ("warningPattern", "directoryEnterPattern", "directoryLeavePattern"):
             self._check_pattern(name)
-        self.addLogObserver("stdio", _WarningWatcher(self._see))
+        if warningExtractor is not None and not callable(warningExtractor):
+            error(f"{type(self).__name__}: warningExtractor is a function, not {warningExtractor!r}")
+        self._examiner = LineExaminer(self._see)
+        self.addLogObserver("stdio", self._examiner)
 
     def warnExtractWholeLine(self, line: str, match: re.Match[str]) -> tuple[None, None, str]:
         """An extractor: no file, no line number, the line as the text."""
@@ -119,11 +127,30 @@ class WarningCountingShellCommand(ShellCommand):
         file, number, text = found[:3]
         return file, int(number) if number and number.isdecimal() else None, text or line
 
+    def addSuppression(self, suppressionList: Iterable[Suppression]) -> None:
+        """More warnings that do not count, in the form of suppressionList. Raises ValueError for a wrong one."""
+        for given in suppressionList:
+            file, text, first, last = given
+            try:
+                patterns = [None if each is None else re.compile(each) for each in (file, text)]
+            except re.error as wrong:
+                raise ValueError(f"a pattern of the suppression {given!r} is wrong: {wrong}") from None
+            self.suppressions.append((*patterns, first, last))  # type: ignore[arg-type]
+
     async def run(self) -> int:
+        self.addSuppression(self.suppressionList)
         if self.suppressionFile is not None:
-            given = await self._fetch_suppressions(str(self.suppressionFile))
-            self.suppressionList = [*self.suppressionList, *given]
+            for given in await self._fetch_suppressions(str(self.suppressionFile)):
+                self._add_within_limit(given)
+                if len(self.suppressions) % 20 == 0:
+                    await deferLater(self.build.clock, 0, lambda: None)
         return await super().run()
+
+    async def runCommand(self, command: RemoteCommand) -> RemoteCommand:
+        """As every step's, and what it printed has been looked at."""
+        done = await super().runCommand(command)
+        await self._examiner.done()
+        return done
 
     async def _fetch_suppressions(self, path: str) -> list[Suppression]:
         file = _Fetched()
@@ -135,6 +162,13 @@ class WarningCountingShellCommand(ShellCommand):
             raise BuildStepFailed(f"the suppressions in {path} cannot be read")
         return parse_suppressions(file.content.decode("utf-8", "replace"))
 
+    def _add_within_limit(self, given: Suppression) -> None:
+        """As addSuppression, for a pattern that comes from the slave."""
+        try:
+            LIMIT.within(LINE_SECONDS, lambda: self.addSuppression([given]))
+        except TookTooLong:
+            raise ValueError(f"a pattern of the suppression {given!r} is too long") from None
+
     def _check_pattern(self, name: str) -> None:
         pattern = getattr(self, name)
         if isinstance(pattern, str):
@@ -144,52 +178,62 @@ class WarningCountingShellCommand(ShellCommand):
                 error(f"{type(self).__name__}: {name} is not a regular expression: {wrong}")
 
     def _see(self, line: str) -> None:
-        line = line[: self.most_examined]
-        entered = re.match(self.directoryEnterPattern, line)
-        if entered:
-            self._directories.append(entered.group(1) if entered.groups() else "")
-            return
-        if re.match(self.directoryLeavePattern, line):
+        if self.directoryEnterPattern is not None:
+            entered = re.match(self.directoryEnterPattern, line)
+            if entered:
+                self._directories.append(entered.group(1) or "" if entered.groups() else "")
+                return
+        if self.directoryLeavePattern is not None and re.match(self.directoryLeavePattern, line):
             if self._directories:
                 self._directories.pop()
             return
         match = re.match(self.warningPattern, line)
         if match and not self._is_suppressed(line, match):
             self.warnCount += 1
-            if len(self._warnings) < 10_000:
-                self._warnings.append(line)
+            self._room -= len(line)
+            if self._room > 0:
+                self.loggedWarnings.append(line)
 
     def _is_suppressed(self, line: str, match: re.Match[str]) -> bool:
-        if not self.suppressionList:
+        if not self.suppressions:
             return False
-        file, number, text = self._extract(line, match)
+        file, number, text = (self.warningExtractor or _whole_line)(self, line, match)
+        number = int(number) if number is not None else None
         if file and not file.startswith("/"):
             file = "/".join([*self._directories[-1:], file])
-        for file_pattern, text_pattern, first, last in self.suppressionList:
-            if file_pattern is not None and not (file and re.search(file_pattern, file)):
+        for file_pattern, text_pattern, first, last in self.suppressions:
+            if file is not None and file_pattern is not None and not file_pattern.match(file):
                 continue
-            if text_pattern is not None and not re.search(text_pattern, text):
+            if text_pattern is not None and not text_pattern.search(text):
                 continue
             if first is None or last is None or (number is not None and first <= number <= last):
                 return True
         return False
 
-    def _extract(self, line: str, match: re.Match[str]) -> tuple[str | None, int | None, str]:
-        if self.warningExtractor is None:
-            return None, None, line
-        file, number, text = self.warningExtractor(self, line, match)
-        return file, int(number) if number is not None else None, text
-
-    def evaluate(self, command: RemoteCommand) -> int:
-        result = command.results()
-        if self.warnCount:
-            self.note_text(f"warnings ({self.warnCount})", "\n".join(self._warnings) + "\n")
+    def createSummary(self, log: Any = None) -> None:
+        """The log of the warnings, the property and the statistic."""
+        missed = self._examiner.what_was_missed()
+        lines = self.loggedWarnings
+        if len(lines) < self.warnCount:
+            lines = [*lines, f"... and {self.warnCount - len(lines)} more"]
+        if missed is not None:
+            lines = [*lines, f"({missed})"]
+        if lines:
+            self.note_text(f"warnings ({self.warnCount})", "\n".join(lines) + "\n")
         total = int(self.getProperty("warnings-count", 0)) + self.warnCount
         self.build.setProperty("warnings-count", total, type(self).__name__)
         self.setStatistic("warnings", self.warnCount)
+
+    def evaluate(self, command: RemoteCommand) -> int:
+        self.createSummary()
+        result = command.results()
         if self.maxWarnCount is not None and self.warnCount > self.maxWarnCount:
             return worst_status(result, FAILURE)
-        return worst_status(result, WARNINGS) if self.warnCount else result
+        return worst_status(result, WARNINGS) if self.warnCount or self._examiner.what_was_missed() else result
+
+
+def _whole_line(step: Any, line: str, match: Any) -> tuple[None, None, str]:
+    return None, None, line
 
 
 class Compile(WarningCountingShellCommand):
@@ -200,7 +244,7 @@ class Compile(WarningCountingShellCommand):
     flunkOnFailure = True
     description = ("compiling",)
     descriptionDone = ("compile",)
-    command = ("make", "all")
+    command: Any = ("make", "all")
 
 
 class Test(WarningCountingShellCommand):
@@ -210,8 +254,8 @@ class Test(WarningCountingShellCommand):
     name = "test"
     description = ("testing",)
     descriptionDone = ("test",)
-    command = ("make", "test")
-    warnOnFailure = False
+    command: Any = ("make", "test")
+    warnOnFailure = True
 
     def setTestResults(self, total: int = 0, failed: int = 0, passed: int = 0, warnings: int = 0) -> None:
         """Add to the counts of this step."""
@@ -231,3 +275,33 @@ class Test(WarningCountingShellCommand):
         if self.results not in (SUCCESS, None):
             text += f" ({Results[self.results]})"
         return {"step": f"{text}: {' '.join(counts)}"}
+
+
+class PerlModuleTest(Test):
+    """The tests of a Perl module, run by `prove` or `make test`, and counted."""
+
+    command = ("prove", "--lib", "lib", "-r", "t")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._counted = {"total": 0, "failed": 0, "scripts failed": 0}
+        super().__init__(*args, **kwargs)
+        self.addLogObserver("stdio", LineWatcher(self._count))
+
+    def _count(self, line: str) -> None:
+        """Of the lines at the end: those of Test::Harness 3, and of the one before it."""
+        if match := re.match(r"Files=\d+, Tests=(\d+),", line):
+            self._counted["total"] = int(match[1])
+        elif match := re.search(r"\(Wstat: \d+ (?:\([^()]{0,50}\) )?Tests: \d+ Failed: (\d+)\)$", line):
+            self._counted["failed"] += int(match[1])
+            self._counted["scripts failed"] += 1
+        elif match := re.match(r"Failed (\d+)/\d+ test (?:scripts|programs)[^0-9]", line):
+            self._counted["scripts failed"] = int(match[1])
+            if subtests := re.search(r" (\d+)/(\d+) subtests failed", line):
+                self._counted["failed"], self._counted["total"] = int(subtests[1]), int(subtests[2])
+
+    def evaluate(self, command: RemoteCommand) -> int:
+        result = super().evaluate(command)
+        total, failed = self._counted["total"], self._counted["failed"]
+        if total or failed:
+            self.setTestResults(total=total, failed=failed, passed=max(0, total - failed))
+        return worst_status(result, FAILURE) if self._counted["scripts failed"] else result

@@ -17,10 +17,11 @@ OURS: Mapping[str, tuple[str, ...]] = {
         "SetPropertyFromCommand",
         "ShellCommand",
         "ShellSequence",
+        "TreeSize",
     ),
     "buildbot.steps.source.git": ("Git",),
     "buildbot.steps.trigger": ("Trigger",),
-    "buildbot.steps.warnings": ("Compile", "Test", "WarningCountingShellCommand"),
+    "buildbot.steps.warnings": ("Compile", "PerlModuleTest", "Test", "WarningCountingShellCommand"),
 }
 
 

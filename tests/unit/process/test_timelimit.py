@@ -1,0 +1,55 @@
+"""Work that is broken off at its limit."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from buildbot.process.timelimit import LIMIT, TookTooLong
+
+CATASTROPHE = re.compile(r"(a+)+$")
+
+
+def test_what_is_in_time_gives_what_it_gives_and_raises_what_it_raises() -> None:
+    assert LIMIT.within(1, lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError):
+        LIMIT.within(1, lambda: 1 // 0)
+
+
+def test_a_match_that_would_not_end_is_broken_off() -> None:
+    for _ in range(2):
+        began = time.process_time()
+        with pytest.raises(TookTooLong):
+            LIMIT.within(0.01, lambda: CATASTROPHE.match("a" * 60 + "b"))
+        assert time.process_time() - began < 5
+
+
+def test_nothing_in_it_can_keep_it_from_ending() -> None:
+    def stubborn() -> None:
+        while True:
+            try:
+                CATASTROPHE.match("a" * 60 + "b")
+            except Exception:
+                continue
+
+    with pytest.raises(TookTooLong):
+        LIMIT.within(0.01, stubborn)
+
+
+def test_a_signal_that_comes_late_does_nothing() -> None:
+    LIMIT.within(1, lambda: None)
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+    signal.raise_signal(signal.SIGVTALRM)
+
+
+def test_in_another_thread_there_is_no_limit() -> None:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(LIMIT.within(1e-6, lambda: sum(range(100_000)))))
+    thread.start()
+    thread.join()
+    assert found == [sum(range(100_000))]
