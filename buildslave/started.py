@@ -4,19 +4,21 @@ When the slave's process is killed, the processes of its commands go on, and nob
 `.spool/`, `PID.process`, while its command runs. A number may have been given to another process since, which must not
 be signalled: the group is the one that we started if its leader is there and started when ours did; or, without a
 leader, if somebody in it lived already when the slave was last alive (`alive`, written every few seconds), because the
-number of a group is not given away while anybody is in it. Where the system does not tell such things nothing is kept.
+number of a group is not given away while anybody is in it. What has left the group is found by the command's mark.
+Where the system does not tell such things nothing is kept.
 """
 
 import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from buildslave import platform
+from buildslave.family import Family, end_marked
 
 RECORD = ".process"
 ALIVE = "alive"
@@ -27,11 +29,15 @@ class StartedProcesses:
     """The records of one slave. To be used only while the directory is ours."""
 
     _log = Logger()
+    _leaders: ClassVar[set[int]] = set()
+    """Of the commands of all slaves in this process."""
 
     def __init__(self, directory: Path, clock: Any) -> None:
         self._directory = directory
+        self._clock = clock
         self._boot = platform.boot()
         self._running: set[int] = set()
+        self._dead: set[int] = set()
         self._beating = LoopingCall(self._beat)
         self._beating.clock = clock
 
@@ -52,17 +58,19 @@ class StartedProcesses:
         if self._beating.running:
             self._beating.stop()
 
-    def add(self, pid: int, command_id: str) -> None:
-        """`pid` has just been started, as the leader of a group."""
+    def add(self, pid: int, command_id: str, mark: str) -> Family:
+        """`pid` has just been started, as the leader of a group, with this mark."""
+        self._leaders.add(pid)
         stat = platform.process_stat(pid)
-        if self._boot is None or stat is None:
-            return
-        known = {"pid": pid, "started": stat.started_ticks, "boot": self._boot, "command": command_id}
-        if self._write(f"{pid}{RECORD}", known):
-            self._running.add(pid)
+        if self._boot is not None and stat is not None:
+            known = {"pid": pid, "started": stat.started_ticks, "boot": self._boot, "command": command_id, "mark": mark}
+            if self._write(f"{pid}{RECORD}", known):
+                self._running.add(pid)
+        return Family(pid, mark, clock=self._clock, others=lambda: self._leaders - {pid})
 
     def remove(self, pid: int) -> None:
         """Its command has ended."""
+        self._leaders.discard(pid)
         if pid in self._running:
             self._running.remove(pid)
             with contextlib.suppress(OSError):
@@ -74,6 +82,11 @@ class StartedProcesses:
     def _beat(self) -> None:
         if self._running:
             self._write(ALIVE, {"boot": self._boot, "ticks": platform.ticks_since_boot()})
+        if platform.adopts_orphans():
+            # Nobody else asks how an orphan ended. One that was started here would have been asked about by now.
+            dead = platform.dead_children(self._leaders)
+            platform.reap(dead & self._dead)
+            self._dead = dead
 
     def _write(self, name: str, known: dict[str, Any]) -> bool:
         path = self._directory / name
@@ -92,7 +105,11 @@ class StartedProcesses:
                 "command {id} of a former process of this slave is still running: killing process {pid} and its group",
                 id=known["command"], pid=pid,
             )  # fmt: skip
-            platform.signal_group(pid, platform.signal_number("KILL") or 9)
+            platform.signal_group(pid, platform.KILL)
+        strays = end_marked(str(known["mark"])) if known["boot"] == self._boot and known.get("mark") else []
+        if strays:
+            self._log.warn("of command {id} of a former process of this slave: killed {pids} as well",
+                           id=known["command"], pids=", ".join(map(str, strays)))  # fmt: skip
 
     def _is_ours(self, pid: int, started_ticks: object) -> bool:
         leader = platform.process_stat(pid)

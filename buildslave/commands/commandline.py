@@ -23,9 +23,9 @@ def parse_command(command: Any) -> CommandLine:
     """
     if isinstance(command, (str, bytes)):
         word, shown = _word(command)
-        return CommandLine([*platform.SHELL, word], shown)
+        return CommandLine(platform.shell_words(word), shown)
     if _is_obfuscated(command):
-        return CommandLine([*platform.SHELL, _word(command[1])[0]], _word(command[2])[1])
+        return CommandLine(platform.shell_words(_word(command[1])[0]), _word(command[2])[1])
     argv: list[str | bytes] = []
     shown_words: list[str] = []
     _flatten(command, argv, shown_words)

@@ -1,6 +1,7 @@
 """The `shell` command: a process in a group of its own, its output, its log files, and its end.
 
-Ending it: SIGTERM first when `sigtermTime` is given, then `interruptSignal`, then SIGKILL, always to the whole group.
+Ending it: SIGTERM first when `sigtermTime` is given, then `interruptSignal`, then SIGKILL, always to all its processes,
+those too that have left its group.
 """
 
 import os
@@ -18,6 +19,7 @@ from buildslave.commands.environment import command_environment
 from buildslave.commands.limits import Limits
 from buildslave.commands.logfiles import FollowedFile
 from buildslave.commands.process import ChildProcess, Exit
+from buildslave.family import Family, marked, new_mark
 from buildslave.paths import confined
 
 FOLLOW_SECONDS = 1.0
@@ -59,7 +61,9 @@ class ShellCommand(Command):
             lines=args.count("maxLines"),
             exceeded=lambda reason, sentence: self._end_it(Ending(reason, sentence)),
         )
+        self._mark = new_mark()
         self._process: ChildProcess | None = None
+        self._family: Family | None = None
         self._ending: Ending | None = None
         self._killing: IDelayedCall | None = None
         self._following: list[FollowedFile] = []
@@ -119,14 +123,14 @@ class ShellCommand(Command):
         except (OSError, ValueError) as error:
             self._stop_following(followed)
             return self._not_started(error)
-        assert self._process is not None
+        assert self._process is not None and self._family is not None
         self._limits.start()
         polling = self._polling.start(FOLLOW_SECONDS, now=False) if followed else None
         ended = await self._process.over
-        self.site.processes.remove(self._process.pid)
         self._stop_timers()
-        if self._ending is not None:
-            self._signal(platform.signal_number("KILL") or 9)
+        if self._ending is not None or self._killed:
+            self._say_what_stays(await self._family.end())
+        self.site.processes.remove(self._process.pid)
         if polling is not None:
             if self._polling.running:
                 self._polling.stop()
@@ -147,12 +151,12 @@ class ShellCommand(Command):
         started = platform.start_process(
             self._line.argv,
             cwd=self._workdir,
-            env=self._environ,
+            env=marked(self._environ, self._mark, self.site.environ),
             with_stdin=self._input is not None,
             use_pty=self._use_pty,
             umask=self.site.umask,
         )
-        self.site.processes.add(started.pid, self.channel.command_id)
+        self._family = self.site.processes.add(started.pid, self.channel.command_id, self._mark)
         self._process = ChildProcess(
             self.site.reactor, self.site.clock, started, output=self._received, terminal=self._use_pty
         )
@@ -237,7 +241,7 @@ class ShellCommand(Command):
         self._limits.stop()
         self.channel.header(f"\n{ending.sentence}: ending process {self._process.pid} and its group\n")
         if self._sigterm_seconds is not None:
-            self._signal(platform.signal_number("TERM") or 15)
+            self._signal(platform.TERM)
             self._killing = self.site.clock.callLater(self._sigterm_seconds, self._signal_again)
         else:
             self._signal_again()
@@ -249,11 +253,15 @@ class ShellCommand(Command):
     def _kill_now(self) -> None:
         assert self._process is not None
         self._killing = self.site.clock.callLater(GIVE_UP_SECONDS, self._process.give_up)
-        self._signal(platform.signal_number("KILL") or 9)
+        self._signal(platform.KILL)
 
     def _signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.signal(number)
+        assert self._family is not None
+        self._family.signal(number)
+
+    def _say_what_stays(self, pids: list[int]) -> None:
+        if pids:
+            self.channel.header(f"\nprocesses {', '.join(map(str, pids))} cannot be ended\n")
 
     def _stop_timers(self) -> None:
         self._limits.stop()

@@ -16,6 +16,7 @@ from twisted.application.service import IService, IServiceCollection, loadApplic
 from twisted.python import log
 from twisted.python.logfile import LogFile
 
+from buildslave import platform
 from buildslave.scripts.outcome import ExitCode
 from buildslave.scripts.pidfile import AlreadyRunning, PidFile
 from buildslave.scripts.started import LOG_FILE, READY
@@ -65,6 +66,7 @@ def serve(basedir: Path, *, ready: int | None) -> ExitCode:
     from twisted.internet import reactor
 
     steady(reactor)
+    platform.adopt_orphans()  # this process is the slave's own: what its commands leave behind can be found
     os.chdir(basedir)
     pid_file = PidFile(basedir)
     pid_file.acquire()

@@ -68,7 +68,7 @@ class Records(SynchronousTestCase):
         self.assertEqual(list(self.directory.glob("*.process")), [])
 
     def write(self, **changes: object) -> None:
-        StartedProcesses(self.directory, Clock()).add(self.process.pid, "7")
+        StartedProcesses(self.directory, Clock()).add(self.process.pid, "7", "")
         (path,) = self.directory.glob("*.process")
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
