@@ -23,7 +23,7 @@ from buildslave.commands.trees import remove_tree
 from buildslave.connection import Connection
 from buildslave.defaults import ORPHAN_GRACE_SECONDS, SPOOL_BYTES
 from buildslave.endpoints import master_endpoint
-from buildslave.leftovers import builder_directories, leftover_directories
+from buildslave.leftovers import builder_directories, leftover_directories, remove_secrets
 from buildslave.mind import Mind
 from buildslave.patience import PatientClock
 from buildslave.registry import Commands
@@ -159,6 +159,7 @@ class BuildSlave(MultiService):
         self._clock.start()
         if self.spool.ours:
             self._processes.start()
+            remove_secrets(self.basedir)
         self.commands.restore()
         super().startService()
         self._log.info("buildslave {version} {name!r} in {basedir}", version=__version__, name=self.slavename,

@@ -19,6 +19,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
         "ShellSequence",
         "TreeSize",
     ),
+    "buildbot.steps.source.base": ("Source",),
     "buildbot.steps.source.git": ("Git",),
     "buildbot.steps.trigger": ("Trigger",),
     "buildbot.steps.warnings": ("Compile", "PerlModuleTest", "Test", "WarningCountingShellCommand"),

@@ -115,6 +115,7 @@ _OBSERVERS = places(
     "LogObserver",
     "OutputProgressObserver",
 )
+_GIT_LOGIN = places("buildbot.process.gitlogin", "GitCredentialInputRenderer", "GitCredentialOptions")
 _CHOSEN = places("buildbot.process.userviews", "enforceChosenSlave", "enforceChosenWorker")
 _UTIL = places(
     "buildbot.config.util",
@@ -167,6 +168,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         **places("buildbot.process.factory", "BuildFactory"),
         **places("buildbot.process.observers", "LogLineObserver"),
         **_CHOSEN,
+        **_GIT_LOGIN,
         **places("buildbot.steps.shell", "ShellArg"),
     },
     "buildbot.plugins.webhooks": {},
@@ -209,6 +211,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.util": _UTIL | places("buildbot.changes.filter", "NotABranch"),
     "buildbot.util.logger": _LOGGER,
     "buildbot.util.misc": places("buildbot.config.util", "deferredLocked"),
+    "buildbot.util.git_credential": _GIT_LOGIN,
     "buildbot.util.ssfilter": _STAMP_FILTER,
     "buildbot.worker": _WORKER,
     "buildbot.worker.base": _WORKER,

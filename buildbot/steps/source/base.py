@@ -189,7 +189,6 @@ class Source(DrivesProgram):
             self.fail("the patch does not apply")
 
 
-
 def last_revision(changes: Any) -> str | None:
     """The revision of the last change, the one that contains the others."""
     return changes[-1].revision if changes else None

@@ -8,29 +8,40 @@ by the wording of git's messages: when a fetch fails, `git ls-remote` tells whet
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from buildbot.config.errors import error
 from buildbot.process.buildstep import BuildStepFailed
 from buildbot.process.credentials import with_password_masked
-from buildbot.process.remotecommand import RemoteShellCommand
 from buildbot.process.steplog import slug_of
 from buildbot.steps.source.base import Source
+from buildbot.steps.source.gitprogram import LogsIn
 
 _FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REVISION = re.compile(r"[A-Za-z0-9_][\w./+~^@{}#=,-]{0,254}")
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^/|/$|\.$|^$|^\.|^@$")
-_NOT_YET = ("sshPrivateKey", "sshHostKey", "sshKnownHosts", "auth_credentials", "git_credentials")
 _DESCRIBE = {"tags", "all", "always", "contains", "debug", "long", "exact-match", "first-parent", "dirty"}
 _DESCRIBE_VALUES = {"match", "exclude", "abbrev", "candidates", "dirty"}
 ALL_HEADS = "+refs/heads/*:refs/buildbot/heads/*"
+# what a checkout runs besides git: hooks, and the filter of git-lfs
+_WITHOUT_OTHERS = tuple(
+    word
+    for setting in (
+        "core.hooksPath=/dev/null",
+        "filter.lfs.process=",
+        "filter.lfs.smudge=",
+        "filter.lfs.required=false",
+    )
+    for word in ("-c", setting)
+)
 
 
 class Damaged(Exception):
     """The working copy's own repository does not work."""
 
 
-class Git(Source):
+class Git(LogsIn, Source):
     """Check out source with Git.
 
     repourl: where from; a string, a renderable, a dict or function of the source stamp's repository, or a string with
@@ -41,14 +52,14 @@ class Git(Source):
     True or a number of commits. filters: of a partial clone, such as ["blob:none"]. reference: a repository on the
     slave to borrow objects from. progress (default True): have git tell of it. retryFetch: try a failed fetch once
     more. clobberOnFailure: begin anew when nothing else helps. getDescription: True or options of `git describe`; sets
-    the property `commit-description`. config: dict for `git -c`. origin: the remote's name. The other arguments are
-    those of `Source`.
+    the property `commit-description`. config: dict for `git -c`. origin: the remote's name. port, sshPrivateKey,
+    sshHostKey, sshKnownHosts, auth_credentials, git_credentials: see `LogsIn`. The other arguments are those of
+    `Source`. ignore_ignores, of 0.8, has no effect.
     """
 
     name = "git"
     methods: ClassVar[tuple[str, ...]] = ("fresh", "clean", "clobber", "copy")
-    own_env: ClassVar[dict[str, str]] = {"GIT_TERMINAL_PROMPT": "0"}  # nobody is there to answer
-    renderables: ClassVar[Any] = ("repourl", "branch", "reference", "config", "origin", "shallow", "filters")
+    renderables: ClassVar[Any] = ("repourl", "branch", "reference", "origin", "shallow", "filters")
 
     def __init__(
         self,
@@ -66,15 +77,10 @@ class Git(Source):
         retryFetch: bool = False,
         clobberOnFailure: bool = False,
         getDescription: Any = False,
-        config: Any = None,
         origin: Any = None,
-        port: int = 22,
+        ignore_ignores: Any = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.pop("ignore_ignores", None)  # of 0.8; the methods say it now
-        refused = [name for name in _NOT_YET if kwargs.pop(name, None) is not None]
-        if port != 22:
-            refused.append("port")
         self.repourl = repourl
         self.branch = branch
         self.reference = reference
@@ -87,21 +93,14 @@ class Git(Source):
         self.retryFetch = retryFetch
         self.clobberOnFailure = clobberOnFailure
         self.getDescription = getDescription
-        self.config = config
         self.origin = origin
         super().__init__(mode=mode, method=method, **kwargs)
         self._url = ""
-        self._directory = ""  # where git works: the working directory, or the one that is copied to it
-        for name in refused:
-            error(
-                f"Git: {name} is not in this version",
-                "let the slave's own ssh and git settings (~/.ssh, credential.helper) give the key or password",
-            )
         self._check_own_arguments()
 
     def _check_own_arguments(self) -> None:
         if not self.repourl:
-            error("Git needs a repourl")
+            error(f"{type(self).__name__} needs a repourl")
         shallow, described = self.shallow, self.getDescription
         if isinstance(shallow, int) and not isinstance(shallow, bool) and shallow < 1:
             error(f"Git: shallow is True or a number of commits, not {shallow!r}")
@@ -117,8 +116,14 @@ class Git(Source):
 
     # -- Source
 
+    async def run(self) -> int:
+        stamp = self.build.getSourceStamp(self.codebase)
+        if stamp is None:
+            return await super().run()  # which tells it
+        self._url = self.address(self.url_of(stamp.repository))
+        return await self.logged_in(self._url, super().run)
+
     async def check_out(self, branch: str | None, revision: str | None) -> None:
-        self._url = self._url_of(self.build.getSourceStamp(self.codebase).repository)
         branch = branch or self.branch or "HEAD"
         if _BAD_REF.search(branch):
             self.fail(f"{branch!r} is not a branch's name")
@@ -128,7 +133,7 @@ class Git(Source):
             self.fail(f"{revision!r} is not a revision")
         method = None if self.mode == "incremental" else self.method or self.methods[0]
         workdir = str(self.workdir)
-        self._directory = copied_from(workdir) if method == "copy" else workdir
+        self.git_directory = copied_from(workdir) if method == "copy" else workdir
         if method in ("clobber", "copy"):
             await self.remove(workdir)
         try:
@@ -137,17 +142,17 @@ class Git(Source):
             if not self.clobberOnFailure or self.stopped or method == "clobber":
                 raise
             self.say("that failed; removing everything and beginning anew\n")
-            await self.remove(self._directory)
+            await self.remove(self.git_directory)
             await self._update(branch, revision, method)
         if method == "copy":
-            await self.copy(self._directory, workdir)
+            await self.copy(self.git_directory, workdir)
 
     async def clobber(self) -> None:
         await self.remove(str(self.workdir))
-        await self.remove(self._directory)
+        await self.remove(self.git_directory)
 
     async def got_revision(self) -> str | None:
-        answer = await self._git("rev-parse", "HEAD", collect=True)
+        answer = await self.git("rev-parse", "HEAD", collect=True)
         revision = answer.stdout.strip()
         if answer.rc != 0 or not _FULL_ID.fullmatch(revision):
             self.fail("git does not tell which revision it has checked out")
@@ -158,7 +163,7 @@ class Git(Source):
     async def note_patched(self, paths: list[str]) -> None:
         """New files go into the index: the next checkout then removes them, and nothing else that is untracked."""
         names = b"\0".join(path.encode("utf-8", "surrogateescape") for path in paths)
-        await self._git("update-index", "--add", "--remove", "-z", "--stdin", stdin=names, workdir=str(self.workdir))
+        await self.git("update-index", "--add", "--remove", "-z", "--stdin", stdin=names, workdir=str(self.workdir))
 
     # -- updating
 
@@ -167,8 +172,8 @@ class Git(Source):
         try:
             await self._fetch_and_check_out(branch, revision, shallow)
         except Damaged as damage:
-            self.say(f"the repository in {self._directory} is damaged ({damage}); making it anew\n")
-            await self.remove(f"{self._directory}/.git")
+            self.say(f"the repository in {self.git_directory} is damaged ({damage}); making it anew\n")
+            await self.remove(f"{self.git_directory}/.git")
             await self._init()
             try:
                 await self._fetch_and_check_out(branch, revision, shallow=False)
@@ -180,36 +185,36 @@ class Git(Source):
 
     async def _open(self) -> bool:
         """See to it that there is a repository of our own, with the right URL. Whether it is a shallow one."""
-        asked = await self._git("rev-parse", "--git-dir", "--is-shallow-repository", collect=True)
+        asked = await self.git("rev-parse", "--git-dir", "--is-shallow-repository", collect=True)
         lines = asked.stdout.split()
         if asked.rc != 0 or lines[:1] != [".git"]:  # none, a broken one, or one that a directory above is in
-            await self.remove(f"{self._directory}/.git")
+            await self.remove(f"{self.git_directory}/.git")
             await self._init()
             return False
         await self._set_url()
         return lines[1:] == ["true"]
 
     async def _init(self) -> None:
-        await self._must("init", "--quiet", complaint="git cannot make a repository")
+        await self.must("init", "--quiet", complaint="git cannot make a repository")
         if self.reference:
             await self._borrow(str(self.reference))
         await self._set_url()
 
     async def _set_url(self) -> None:
         words = ("config", "--replace-all", f"remote.{self._origin}.url", self._masked(self._url))
-        done = await self._git(*words)
+        done = await self.git(*words)
         if done.rc != 0:  # a lock that was left behind, or a broken file
             await self._remove_leftovers()
-            await self._must(*words, complaint="git cannot note the repository's URL")
+            await self.must(*words, complaint="git cannot note the repository's URL")
 
     async def _borrow(self, reference: str) -> None:
-        found = await self._git("rev-parse", "--git-common-dir", collect=True, workdir=reference)
+        found = await self.git("rev-parse", "--git-common-dir", collect=True, workdir=reference)
         directory = found.stdout.rstrip("\n")
         if found.rc != 0 or not directory:
             self.say(f"there is no repository in {reference} to borrow from\n")
             return
         path = f"{reference}/{directory}" if not directory.startswith("/") else directory
-        await self.write(f"{self._directory}/.git/objects/info", "alternates", f"{path}/objects\n".encode())
+        await self.write(f"{self.git_directory}/.git/objects/info", "alternates", f"{path}/objects\n".encode())
 
     async def _fetch_and_check_out(self, branch: str, revision: str | None, shallow: bool) -> None:
         if revision is None:
@@ -223,13 +228,15 @@ class Git(Source):
     async def _reset(self, branch: str, commit: str) -> None:
         name = branch.removeprefix("refs/heads/")
         words = ["checkout", "--force", "--detach", commit, "--"]
-        done = await self._git(*words)
+        done = await self.git(*words)
         if done.rc != 0 and await self._remove_leftovers():
-            done = await self._git(*words)
+            done = await self.git(*words)
         if done.rc != 0:
+            if (await self.git(*_WITHOUT_OTHERS, *words)).rc == 0:
+                self.fail("git checkout fails in a hook or in git-lfs")
             raise Damaged("git checkout failed")
         if name != "HEAD" and not name.startswith(("refs/", "-")):
-            await self._git("checkout", "--quiet", "-B", name, "HEAD", "--")  # only for those who look at its name
+            await self.git("checkout", "--quiet", "-B", name, "HEAD", "--")  # only for those who look at its name
 
     async def _obtain(self, branch: str, revision: str, shallow: bool) -> None:
         """Have the commit here: from before, from the branch, by its own name, or from any branch."""
@@ -268,7 +275,7 @@ class Git(Source):
         return None
 
     async def _refs_at_server(self, refs: list[str]) -> set[str]:
-        asked = await self._git("ls-remote", "--", self._masked(self._url), *refs, collect=True)
+        asked = await self.git("ls-remote", "--", self._masked(self._url), *refs, collect=True)
         if asked.rc != 0:
             self.fail(f"{self._shown_url} cannot be reached")
         return {line.partition("\t")[2] for line in asked.stdout.splitlines()}
@@ -282,21 +289,21 @@ class Git(Source):
         if self.shallow and not deep:
             words.append(f"--depth={1 if self.shallow is True else int(self.shallow)}")
         words += [f"--filter={each}" for each in self.filters or ()]
-        return (await self._git(*words, *options, "--", self._origin, ref)).rc == 0
+        return (await self.git(*words, *options, "--", self._origin, ref)).rc == 0
 
     def _deepening(self, possible: bool) -> tuple[str, ...]:
         return ("--unshallow",) if self.shallow and possible else ()
 
     async def _has(self, revision: str) -> bool:
-        return (await self._git("cat-file", "-e", f"{revision}^{{commit}}")).rc == 0
+        return (await self.git("cat-file", "-e", f"{revision}^{{commit}}")).rc == 0
 
     async def _remove_leftovers(self) -> bool:
         """Remove locks of a git that was killed; nobody else works here. Whether there were any."""
-        locks = await self.find(f"{self._directory}/.git/**/*.lock")
+        locks = await self.find(f"{self.git_directory}/.git/**/*.lock")
         for lock in locks:
             await self.remove(lock)
-        index = f"{self._directory}/.git/index"
-        if await self.exists(index) and (await self._git("ls-files", "--error-unmatch", "--", ".git")).rc == 128:
+        index = f"{self.git_directory}/.git/index"
+        if await self.exists(index) and (await self.git("ls-files", "--error-unmatch", "--", ".git")).rc == 128:
             await self.remove(index)
             return True
         return bool(locks)
@@ -304,20 +311,34 @@ class Git(Source):
     async def _update_submodules(self) -> None:
         if not self.submodules:
             return
-        await self._must("submodule", "sync", "--recursive", complaint="git submodule sync failed")
         words = ["submodule", "update", "--init", "--recursive", "--force"]
         if self.remoteSubmodules:
             words.append("--remote")
         if self.reference:
             words.append(f"--reference={self.reference}")
-        await self._must(*words, complaint="git submodule update failed")
+        if await self._update_them(words):
+            return
+        if await self._update_them(words):  # what is in submodules has its new URL only when they are new
+            return
+        sound = await self.git("submodule", "foreach", "--quiet", "--recursive", "git cat-file -e HEAD^{tree}")
+        if sound.rc != 0:
+            self.say("the repository of a submodule is damaged; making them anew\n")
+            await self.git("submodule", "deinit", "--all", "--force")
+            await self.remove(f"{self.git_directory}/.git/modules")
+            if await self._update_them(words):
+                return
+        self.fail("git submodule update failed")
+
+    async def _update_them(self, words: Sequence[str]) -> bool:
+        await self.git("submodule", "sync", "--recursive")
+        return (await self.git(*words)).rc == 0
 
     async def _clean(self, options: tuple[str, ...]) -> None:
         words = ("clean", "-d", "--force", "--force", *options)
-        await self._must(*words, complaint="git clean failed")
+        await self.must(*words, complaint="git clean failed")
         if self.submodules:
             command = " ".join(("git", *words))
-            await self._must("submodule", "foreach", "--recursive", command, complaint="git clean failed")
+            await self.must("submodule", "foreach", "--recursive", command, complaint="git clean failed")
 
     async def _describe(self, revision: str) -> None:
         options = self.getDescription if isinstance(self.getDescription, dict) else {}
@@ -331,24 +352,9 @@ class Git(Source):
                     words.append(f"--{option}={each}")
         if "dirty" not in options:
             words.append("HEAD")
-        described = await self._git(*words, collect=True)
+        described = await self.git(*words, collect=True)
         if described.rc == 0:
             self.set_source_property("commit-description", described.stdout.strip())
-
-    # -- git
-
-    async def _git(
-        self, *words: Any, collect: bool = False, stdin: bytes | None = None, workdir: str | None = None
-    ) -> RemoteShellCommand:
-        options: list[Any] = []
-        for name, value in (self.config or {}).items():
-            options += ["-c", f"{name}={value}"]
-        directory = self._directory if workdir is None else workdir
-        return await self.shell(["git", *options, *words], workdir=directory, collect=collect, stdin=stdin)
-
-    async def _must(self, *words: Any, complaint: str) -> None:
-        if (await self._git(*words)).rc != 0:
-            self.fail(complaint)
 
     @property
     def _origin(self) -> str:
@@ -366,7 +372,8 @@ class Git(Source):
         shown = with_password_masked(url)
         return url if shown == url else ("obfuscated", url, shown)
 
-    def _url_of(self, repository: str) -> str:
+    def url_of(self, repository: str) -> str:
+        """Where to fetch from, for a source stamp's repository. Raises BuildStepFailed."""
         url = self.repourl
         if isinstance(url, dict):
             url = url.get(repository)
