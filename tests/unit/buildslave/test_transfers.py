@@ -85,6 +85,14 @@ class Downloads(Transfers):
         self.assertEqual(self.got(), CONTENT)
         self.assertEqual((self.builder() / "f").stat().st_mode & 0o777, 0o751)
 
+    async def test_while_it_comes_it_has_no_more_rights_than_it_will_have(self) -> None:
+        self.master.downloads["1"] = CONTENT
+        await self.master.order("1", "downloadFile", workdir="build", slavedest="f", mode=0o600)
+        await self.master.until(lambda: list(self.builder().glob(".f.*")))
+        (part,) = self.builder().glob(".f.*")
+        self.assertEqual(part.stat().st_mode & 0o777, 0o600)
+        await self.master.ended("1")
+
     async def test_it_goes_on_at_the_offset_after_a_lost_connection(self) -> None:
         self.master.drop_read_at = 1_500_000
         outcome = await self.download()
