@@ -15,10 +15,10 @@ from buildbot.process.results import FAILURE, SUCCESS, WARNINGS, Results, worst_
 from buildbot.process.stepmixins import words
 from buildbot.process.timelimit import LIMIT, TookTooLong
 from buildbot.steps.examining import LINE_SECONDS, LineExaminer, LineWatcher
+from buildbot.steps.findings import Findings
 from buildbot.steps.shell import ShellCommand
 
 MOST_SUPPRESSIONS = 10_000
-MOST_KEPT = 4 << 20  # characters of warnings in the log of them
 
 Suppression = tuple[Any, Any, int | None, int | None]
 
@@ -105,9 +105,7 @@ class WarningCountingShellCommand(ShellCommand):
             if value is not None:
                 setattr(self, name, value)
         self.suppressions: list[Suppression] = []
-        self.warnCount = 0
-        self.loggedWarnings: list[str] = []
-        self._room = MOST_KEPT
+        self._found = Findings(("warnings",))
         self._directories: list[str] = []
         super().__init__(**kwargs)
         for name in ("warningPattern", "directoryEnterPattern", "directoryLeavePattern"):
@@ -116,6 +114,16 @@ class WarningCountingShellCommand(ShellCommand):
             error(f"{type(self).__name__}: warningExtractor is a function, not {warningExtractor!r}")
         self._examiner = LineExaminer(self._see)
         self.addLogObserver("stdio", self._examiner)
+
+    @property
+    def warnCount(self) -> int:
+        """How many warnings there are by now."""
+        return self._found.total
+
+    @property
+    def loggedWarnings(self) -> list[str]:
+        """Their lines, as many as are kept."""
+        return self._found.lines["warnings"]
 
     def warnExtractWholeLine(self, line: str, match: re.Match[str]) -> tuple[None, None, str]:
         """An extractor: no file, no line number, the line as the text."""
@@ -189,10 +197,7 @@ class WarningCountingShellCommand(ShellCommand):
             return
         match = re.match(self.warningPattern, line)
         if match and not self._is_suppressed(line, match):
-            self.warnCount += 1
-            self._room -= len(line)
-            if self._room > 0:
-                self.loggedWarnings.append(line)
+            self._found.add("warnings", line)
 
     def _is_suppressed(self, line: str, match: re.Match[str]) -> bool:
         if not self.suppressions:
@@ -212,14 +217,11 @@ class WarningCountingShellCommand(ShellCommand):
 
     def createSummary(self, log: Any = None) -> None:
         """The log of the warnings, the property and the statistic."""
-        missed = self._examiner.what_was_missed()
-        lines = self.loggedWarnings
-        if len(lines) < self.warnCount:
-            lines = [*lines, f"... and {self.warnCount - len(lines)} more"]
+        text, missed = self._found.text("warnings"), self._examiner.what_was_missed()
         if missed is not None:
-            lines = [*lines, f"({missed})"]
-        if lines:
-            self.note_text(f"warnings ({self.warnCount})", "\n".join(lines) + "\n")
+            text += f"({missed})\n"
+        if text:
+            self.note_text(f"warnings ({self.warnCount})", text)
         total = int(self.getProperty("warnings-count", 0)) + self.warnCount
         self.build.setProperty("warnings-count", total, type(self).__name__)
         self.setStatistic("warnings", self.warnCount)

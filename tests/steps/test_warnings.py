@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
 from buildbot.steps.examining import MOST_GIVEN_UP
 from buildbot.steps.shell import TreeSize
 from buildbot.steps.warnings import Compile, PerlModuleTest, WarningCountingShellCommand, parse_suppressions
-from tests.rig import RigCase
+from tests.steps.case import StepsCase
 from tests.tools import require_tool
-
-
-class StepsCase(RigCase):
-    """Steps that look at files of their directory."""
-
-    @property
-    def work(self) -> Path:
-        directory = self.rig.slave_dir() / "build"
-        directory.mkdir(parents=True, exist_ok=True)
-        return directory
-
-    def put(self, **files: str) -> None:
-        """Files by their names, with `__` for a slash and `_dot_` for a dot."""
-        for name, content in files.items():
-            path = self.work / name.replace("__", "/").replace("_dot_", ".")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
 
 
 class LongestTurn:
@@ -74,11 +56,11 @@ class TestHostileOutput(StepsCase):
         assert built.results == {"it": WARNINGS}
 
     async def test_a_pattern_of_the_source_is_bounded_too(self) -> None:
-        self.put(quiet="x : (a+)+$\n")
+        self.put({"quiet": "x : (a+)+$\n"})
         command = ["printf", "%s", "warning: " + "a" * 50 + "b\n"]
         built = await self.run_steps(WarningCountingShellCommand(name="it", command=command, suppressionFile="quiet"))
         assert "1 lines were not examined" in built.text("it", "warnings (0)")
-        self.put(quiet="x : (\n")
+        self.put({"quiet": "x : (\n"})
         built = await self.run_steps(WarningCountingShellCommand(name="it", command=command, suppressionFile="quiet"))
         assert "is wrong: missing )" in built.text("it", "err.text")
         assert len(self.flushLoggedErrors(ValueError)) == 1
@@ -114,9 +96,11 @@ class TestCompilers(StepsCase):
     async def test_warnings_of_gcc_below_make(self) -> None:
         require_tool("gcc", "gcc")
         self.put(
-            Makefile="all:\n\t$(MAKE) -w -C lib\n",
-            lib__Makefile="all:\n\tgcc -Wall -c a.c\n",
-            lib__a_dot_c="int f(void) { int unused; int known; return 0; }\n",
+            {
+                "Makefile": "all:\n\t$(MAKE) -w -C lib\n",
+                "lib/Makefile": "all:\n\tgcc -Wall -c a.c\n",
+                "lib/a.c": "int f(void) { int unused; int known; return 0; }\n",
+            }
         )
         built = await self.run_steps(
             Compile(
@@ -135,8 +119,8 @@ class TestCompilers(StepsCase):
 class TestPerl(StepsCase):
     async def test_prove_is_counted(self) -> None:
         require_tool("prove", "perl")
-        self.put(lib__Mine_dot_pm="1;\n")
-        self.put(t__a_dot_t='print "1..3\\nok 1\\nok 2\\nok 3\\n";', t__b_dot_t='print "1..2\\nok 1\\nnot ok 2\\n";')
+        self.put({"lib/Mine.pm": "1;\n"})
+        self.put({"t/a.t": 'print "1..3\\nok 1\\nok 2\\nok 3\\n";', "t/b.t": 'print "1..2\\nok 1\\nnot ok 2\\n";'})
         built = await self.run_steps(PerlModuleTest())
         assert built.results == {"test": FAILURE}
         assert built.step("test").state_text == "test (failure): 5 tests 4 passed 1 failed"
@@ -157,7 +141,7 @@ class TestPerl(StepsCase):
 
 class TestTreeSize(StepsCase):
     async def test_the_size_of_the_tree_is_a_property(self) -> None:
-        self.put(big="x" * 100_000)
+        self.put({"big": "x" * 100_000})
         built = await self.run_steps(TreeSize())
         size = built.properties["tree-size-KiB"]
         assert 90 < size < 200

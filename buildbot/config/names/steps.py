@@ -12,6 +12,8 @@ from buildbot.config.names.places import places
 #: Module of ours -> its steps.
 OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.process.buildstep": ("BuildStep",),
+    "buildbot.steps.python": ("BuildEPYDoc", "PyFlakes", "PyLint", "Sphinx"),
+    "buildbot.steps.python_twisted": ("BuildDebs", "HLint", "ProcessDocs", "RemovePYCs", "Trial"),
     "buildbot.steps.shell": (
         "Configure",
         "SetPropertyFromCommand",
@@ -35,6 +37,8 @@ def _ours(*modules: str) -> dict[str, str]:
 PATHS: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.steps": _ours(*OURS),
     "buildbot.process.step": _ours("buildbot.steps.shell", "buildbot.steps.warnings"),
+    "buildbot.process.step_twisted": _ours("buildbot.steps.python_twisted"),
+    "buildbot.steps.python_twisted": places("buildbot.steps.trialcounts", "TrialTestCaseCounter", "countFailedTests"),
     "buildbot.steps.shell": places("buildbot.steps.shell", SetProperty="SetPropertyFromCommand")
     | _ours("buildbot.steps.warnings")
     | places("buildbot.process.properties", "WithProperties"),

@@ -1,0 +1,134 @@
+"""Reading the output of Twisted's trial: the counts at its end, what went wrong, and warnings."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from buildbot.process.buildstep import LogLineObserver
+from buildbot.steps.examining import MOST_EXAMINED
+from buildbot.steps.findings import Findings, counted
+
+_RAN = re.compile(r"Ran (\d{1,9}) tests? in ")
+_END = re.compile(r"(?:PASSED|FAILED)(?: \(([\w=, ]{0,300})\))?$")
+_TEST = re.compile(r".* \.\.\. +\[?[A-Za-z!?]")
+_PLACE = re.compile(r"[^\s\]]+:\d+: [\w.]*$")
+
+
+class TrialCounts(NamedTuple):
+    """What the last two lines say."""
+
+    total: int
+    failures: int = 0
+    errors: int = 0
+    skips: int = 0
+    todos: int = 0  # expected failures
+    unexpected_successes: int = 0
+
+    def words(self) -> str:
+        if not self.total:
+            return "no tests run"
+        said = [counted(self.total, "test")]
+        bad = [
+            counted(self.failures, "failure") if self.failures else "",
+            counted(self.errors, "error") if self.errors else "",
+            counted(self.unexpected_successes, "surprise") if self.unexpected_successes else "",
+        ]
+        said += list(filter(None, bad)) or ["passed"]
+        said += [counted(self.skips, "skip")] if self.skips else []
+        said += [counted(self.todos, "todo")] if self.todos else []
+        return " ".join(said)
+
+
+class TrialTestCaseCounter(LogLineObserver):
+    """Sees trial's output: `numTests` that have ended, which is the step's progress `tests`; `counts`, at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: TrialCounts | None = None
+        self.numTests = 0
+        self._ran: int | None = None
+        self._in_problems = False
+        self._findings = Findings(("problems", "warnings"))
+        self._seen: dict[str, int] = {}
+
+    def outLineReceived(self, line: str) -> None:
+        line = line[:MOST_EXAMINED]
+        if self._ran is not None and (end := _END.match(line)):
+            self.counts = _counts(self._ran, end[1] or "")
+            self._in_problems = False
+            return
+        if ran := _RAN.match(line):
+            self._ran = int(ran[1])
+            self._in_problems = False
+        elif line.startswith("=" * 70):
+            self._in_problems = True
+        elif _TEST.match(line):
+            self.numTests += 1
+            self.step.setProgress("tests", self.numTests)
+        if self._in_problems:
+            self._findings.more("problems", line)
+        self._look_for_warning(line)
+
+    def _look_for_warning(self, line: str) -> None:
+        """It may stand behind the line of a test."""
+        end = line.find("Warning: ")
+        place = _PLACE.search(line[max(0, end - 300) : end]) if end >= 0 else None
+        if place is None:
+            return
+        warning = place[0] + line[end:]
+        if warning in self._seen:
+            self._seen[warning] += 1
+        elif len(self._seen) < 10_000:
+            self._seen[warning] = 1
+            self._findings.add("warnings", warning)
+
+    errLineReceived = outLineReceived
+
+    def problems(self) -> str:
+        """From the first double line to the counts."""
+        return self._findings.text("problems")
+
+    def warnings(self) -> str:
+        """Each once, with how often it came, most often first."""
+        kept = self._findings.lines["warnings"]
+        told = sorted(((self._seen.get(line, 1), line) for line in kept), key=lambda each: -each[0])
+        return "".join(f"[{count} times] {line}\n" if count > 1 else f"{line}\n" for count, line in told)
+
+
+def countFailedTests(output: str) -> dict[str, int | None]:
+    """The counts in the whole text of trial's output, by their names; `total` is None when there are none."""
+    counter = TrialTestCaseCounter()
+    counter.step = _NoStep()
+    for line in output.splitlines():
+        counter.outLineReceived(line)
+    found = counter.counts
+    return {
+        "total": None if found is None else found.total,
+        "failures": 0 if found is None else found.failures,
+        "errors": 0 if found is None else found.errors,
+        "skips": 0 if found is None else found.skips,
+        "expectedFailures": 0 if found is None else found.todos,
+        "unexpectedSuccesses": 0 if found is None else found.unexpected_successes,
+    }
+
+
+class _NoStep:
+    def setProgress(self, metric: str, value: float) -> None:
+        pass
+
+
+def _counts(total: int, words: str) -> TrialCounts:
+    found = {
+        name.strip(): int(number)
+        for name, _, number in (each.partition("=") for each in words.split(","))
+        if number.strip().isdecimal()
+    }
+    return TrialCounts(
+        total=total,
+        failures=found.get("failures", 0),
+        errors=found.get("errors", 0),
+        skips=found.get("skips", 0),
+        todos=found.get("expectedFailures", 0),
+        unexpected_successes=found.get("unexpectedSuccesses", 0),
+    )
