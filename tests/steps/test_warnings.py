@@ -107,7 +107,7 @@ class TestCompilers(StepsCase):
                 warningPattern=r"(.*?):(\d+):\d+: warning: (.*)",
                 warningExtractor=Compile.warnExtractFromRegexpGroups,
                 suppressionList=[(r".*/build/lib/a\.c$", "known", 1, 1)],
-                env={"LC_ALL": "C"},
+                env={"LC_ALL": "C", "MAKEFLAGS": None},
             )
         )
         assert built.results == {"compile": WARNINGS}
