@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from buildbot.changes.base import SourceContext
 from buildbot.changes.codebase import with_codebase
+from buildbot.config.builder import directories_on
 from buildbot.config.checks import locks_of
 from buildbot.config.master import Config
 from buildbot.doorbell import Doorbell
@@ -41,7 +42,7 @@ from buildbot.schedulers.base import drive
 from buildbot.schedulers.trywire import TryLogins
 from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
-from buildbot.slaves.session import SlaveSession
+from buildbot.slaves.session import Session
 from buildbot.slaves.sessions import SlaveSessions
 from buildbot.status.build_report import build_url
 from buildbot.status.receiver import ReceiverContext, Receivers
@@ -142,6 +143,7 @@ class Parts:
             clock=reactor,
             now=now,
             wanted=self.reattaching.wanted,
+            directories=lambda slave: directories_on(slave, self.config.builders),
             came=self.reattaching.came,
             lost=self._slave_is_lost,
             retire=self.control.retire,
@@ -265,7 +267,7 @@ class Parts:
         if event.kind is EventKind.BUILDSET_COMPLETE:
             self.bell.ring(*self._dependents)
 
-    def _slave_is_lost(self, session: SlaveSession, why: str) -> None:
+    def _slave_is_lost(self, session: Session, why: str) -> None:
         if not self._stops:  # then the next process waits for it
             self.reattaching.lost(session, why, session.silent_for)
 

@@ -18,6 +18,7 @@ from twisted.trial.unittest import TestCase
 
 from buildbot.config import BuilderConfig
 from buildbot.config import BuildSlave as SlaveConfig
+from buildbot.config.builder import directories_on
 from buildbot.doorbell import Doorbell
 from buildbot.model import (
     Build,
@@ -113,6 +114,7 @@ class Rig:
             clock=clock,
             now=self.now,
             wanted=self.reattaching.wanted,
+            directories=lambda slave: directories_on(slave, self.config.builders),
             came=self.reattaching.came,
             lost=lambda session, why: self.reattaching.lost(session, why, session.silent_for),
             retire=lambda name: self.control.retire(name),
@@ -197,7 +199,7 @@ class Rig:
 
     def cut(self, name: str = "bot") -> None:
         """Cut the connection of a slave: it is lost at once, and comes back by itself."""
-        self.sessions.here[name]._broker.abort()
+        self.sessions.here[name].link.abort()
 
     async def lose(self, name: str = "bot") -> None:
         """Lose a slave for good, and have its builds given up, without the wait that there would be."""

@@ -254,3 +254,13 @@ def _as_list(given: Any) -> list[Any]:
 def is_usable(builder: Any) -> bool:
     """Whether later checks can look at this entry of c['builders']."""
     return isinstance(builder, BuilderConfig) and not is_broken(builder)
+
+
+def directories_on(slave: str, builders: Sequence[BuilderConfig]) -> list[tuple[str, str]]:
+    """What builds of these builders use on a slave: (a name for each, its directory)."""
+    return [
+        (builder.name if slot == 1 else f"{builder.name} ({slot})", directory)
+        for builder in builders
+        if slave in builder.slavenames
+        for slot, directory in enumerate(builder.slave_directories(), 1)
+    ]

@@ -34,6 +34,11 @@ _PASSING = frozenset(
 _log = Logger()
 
 
+def is_passing(problem: OSError | sqlite3.OperationalError) -> bool:
+    """Whether the disk, or who else uses it, is to blame: trying again may help."""
+    return isinstance(problem, OSError) or problem.sqlite_errorcode & 0xFF in _PASSING
+
+
 class Insisting(Protocol):
     """The build: what it needs to go on."""
 
@@ -55,7 +60,7 @@ async def insist(
         try:
             return build.store.transact(work, *args, **kwargs)
         except sqlite3.OperationalError as problem:
-            if problem.sqlite_errorcode & 0xFF not in _PASSING:
+            if not is_passing(problem):
                 raise
             _log.error("{build} waits: its state cannot be stored: {problem}", build=build, problem=str(problem))
         await deferLater(build.clock, delay)

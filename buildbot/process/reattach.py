@@ -2,7 +2,8 @@
 
 A lost connection ends no build: the commands go on on the slave, and the builds wait for it. It is back when it
 connects again with the same process, or with another one that still has what the old one's commands came to. A new
-process of the slave that does not know them, and a slave that does not come back in time, end the builds as RETRY.
+process of the slave that does not know them, and a slave that does not come back in time, end the builds as RETRY. The
+commands of slaves of other eras end with the connection, and so do their builds.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class Reattaching:
     def lost(self, session: SlaveSession, why: str, silent_for: float) -> None:
         """The connection is gone. `silent_for`: seconds since the slave's last sign of life."""
         waiting = [build for build in self._running.on_slave(session.name) if build.session is session]
+        if not session.resumes:
+            for build in waiting:
+                build.lose_slave(f"slave {session.name} was lost: {why}")
+            return
         for build in waiting:
             build.slave_is_away()
         if waiting:

@@ -54,6 +54,8 @@ def _made_again(row: model.Build, config: Any, services: Callable[[], BuildServi
         return f"there is no builder {builder.name} any more"
     if slave_config is None or slave.name not in builder_config.slavenames:
         return f"slave {slave.name} is not one of its builder any more"
+    if slave.incarnation is None:
+        return f"slave {slave.name} is of another version, whose commands end with the connection"
     other = difference(builds.recipe(store, row.id), recipe_of(builder_config))
     if other is not None:
         return f"the configuration is another one now: {other}"

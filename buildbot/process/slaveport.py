@@ -42,6 +42,7 @@ class SlaveSession(Protocol):
     """One connection of one slave, while it lasts.
 
     When it ends, nothing is said to the sinks: their commands go on on the slave, and are resumed on the next one.
+    Those of a slave that does not resume (`resumes`) have ended with it.
     """
 
     @property
@@ -53,6 +54,10 @@ class SlaveSession(Protocol):
     @property
     def incarnation(self) -> str | None:
         """The random id of the slave's process; None when it gives none."""
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the slave goes on with its commands over another connection."""
 
     @property
     def details(self) -> Mapping[str, Any]:

@@ -171,6 +171,12 @@ class GuardedBroker(pb.Broker):
         if self.transport is not None and not self.disconnected:
             self.transport.loseConnection()
 
+    def hold(self, held: bool) -> None:
+        """Read nothing more, or go on."""
+        transport: Any = self.transport
+        if transport is not None and not self.disconnected:
+            (transport.pauseProducing if held else transport.resumeProducing)()
+
     def close_soon(self) -> None:
         """End the connection in the next turn of the reactor: what is answered in this one is still sent."""
         self._clock.callLater(0, self.close)
@@ -288,10 +294,16 @@ class GuardedBroker(pb.Broker):
             waiter.errback(Failure(error))
 
     def _remote_error(self, jellied: Any) -> Exception:
-        if isinstance(jellied, list) and jellied and jellied[0] == _COPYABLE_FAILURE:
-            state = {_text(key): value for key, value in _leaves(jellied[1]).items()}
+        state = _failure_of(jellied)
+        if state is not None:
             return pb.RemoteError(*(_text(state.get(name)) for name in ("type", "value", "traceback")))
         return pb.RemoteError("", _text(self.unserialize(jellied)), "")
+
+    def with_errors_as_text(self, arguments: Any) -> Any:
+        """The arguments of a message as they came, but for failures, which are what they say in words."""
+        if not isinstance(arguments, list):
+            return arguments
+        return [each if (state := _failure_of(each)) is None else _in_words(state) for each in arguments]
 
     def proto_decref(self, objectID: Any) -> None:
         if not isinstance(objectID, int) or objectID not in self.localObjects:
@@ -326,6 +338,21 @@ def _check_tree(value: Any) -> None:
             waiting += [(part, depth + 1) for part in item]
         elif item is not None and not isinstance(item, (str, bytes, int, float, pb.RemoteReference)):
             raise InsecureJelly(f"{type(item).__name__} is not plain data")
+
+
+def _failure_of(jellied: Any) -> dict[str, Any] | None:
+    """What a failure of the peer holds, None for anything else."""
+    if not isinstance(jellied, list) or len(jellied) != 2 or jellied[0] != _COPYABLE_FAILURE:
+        return None
+    try:
+        return {_text(key): value for key, value in _leaves(jellied[1]).items()}
+    except (TypeError, ValueError, IndexError):
+        return {}
+
+
+def _in_words(state: dict[str, Any]) -> list[bytes]:
+    name, value = _text(state.get("type")).rpartition(".")[2], _text(state.get("value"))
+    return [b"unicode", f"{name}: {value}".strip(": ").encode()]
 
 
 def _leaves(jellied: Any) -> dict[Any, Any]:

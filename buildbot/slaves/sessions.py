@@ -13,9 +13,15 @@ from twisted.spread import pb
 from buildbot.config.slave import BuildSlave
 from buildbot.model import CommandID, SlaveID
 from buildbot.process.slaveport import CommandRefused, SlaveLost
+from buildbot.slaves.bridge import NoAnswer
 from buildbot.slaves.guard import GuardedBroker
+from buildbot.slaves.link import Link, LinkLost, PBLink, Refused
+from buildbot.slaves.older import Directories
+from buildbot.slaves.oldpb import OlderPBSession
 from buildbot.slaves.pbport import PBPorts, Registration
-from buildbot.slaves.session import NotOurDialect, SlaveSession
+from buildbot.slaves.resumable import ResumableSession
+from buildbot.slaves.session import NotOurDialect, Session, UnknownCommand, is_plain
+from buildbot.slaves.spelling import in_text
 from buildbot.store import Store, commands, slaves
 
 
@@ -26,7 +32,8 @@ class TwinIsHere(Exception):
 class SlaveSessions:
     """The connected slaves by name (`here`), and the registrations that let them in.
 
-    wanted(id): the commands that the slave is to keep when it connects. came(session): it is here and takes orders.
+    wanted(id): the commands that the slave is to keep when it connects. directories(name): its builders, and the
+    directories of their builds. came(session): it is here and takes orders.
     lost(session, why): a session that was here has ended. retire(name): somebody at the slave's machine wants it to be
     shut down.
     """
@@ -41,20 +48,22 @@ class SlaveSessions:
         clock: IReactorTime,
         now: Callable[[], float],
         wanted: Callable[[SlaveID], Collection[CommandID]],
-        came: Callable[[SlaveSession], None],
-        lost: Callable[[SlaveSession, str], None],
+        directories: Callable[[str], Directories],
+        came: Callable[[Session], None],
+        lost: Callable[[Session, str], None],
         retire: Callable[[str], object],
     ) -> None:
         self.retire = retire
-        self.here: dict[str, SlaveSession] = {}
+        self.here: dict[str, Session] = {}
         self._store = store
         self._ports = ports
         self._clock = clock
         self._now = now
         self._wanted = wanted
+        self._directories = directories
         self._came = came
         self._lost = lost
-        self._newest: dict[str, SlaveSession] = {}  # the last that logged in, taken or not yet
+        self._newest: dict[str, Link] = {}  # the last that logged in, taken or not yet
         self._registered: dict[tuple[str, str], tuple[str, Registration]] = {}
 
     def sync(self, endpoints: Sequence[str], wanted: Sequence[BuildSlave], ids: Mapping[str, SlaveID]) -> None:
@@ -74,58 +83,82 @@ class SlaveSessions:
             session.lose("the master stops")
 
     def _avatar_maker(self, name: str, id: SlaveID) -> Callable[[Any, GuardedBroker], SlaveAvatar]:
-        return lambda mind, broker: SlaveAvatar(self, name, id, broker)
+        return lambda mind, broker: SlaveAvatar(self, name, id, broker, self._clock)
 
     # -- for avatars
 
-    def open(self, name: str, id: SlaveID, mind: pb.RemoteReference, broker: GuardedBroker) -> SlaveSession:
+    def open(self, name: str, id: SlaveID, link: Link, introduced: Callable[[Session], None]) -> None:
         """A slave has logged in. A newer connection of the same slave wins; another process of its name is not taken
-        while the one that is here answers."""
-        session = SlaveSession(
-            name=name,
-            id=id,
-            mind=mind,
-            broker=broker,
-            clock=self._clock,
-            wanted=self._wanted,
-            heard=self._is_heard,
-            gone=self._is_gone,
-            dropped=lambda command: self._store.transact(commands.let_go, command),
-        )
-        self._newest[name] = session
+        while the one that is here answers. introduced: gets the session, once the slave has said what it speaks."""
+        self._newest[name] = link
 
         async def introduce() -> None:
+            session: Session | None = None
             try:
-                await session.introduce()
+                details = await self._details(link)
+                session = self._session(name, id, link, details)
+                introduced(session)
+                await session.introduce(details)
                 await self._check_twin(session)
                 self._take(session)
             except CancelledError:
                 raise
-            except (NotOurDialect, SlaveLost, CommandRefused, TwinIsHere) as problem:
+            except (NotOurDialect, SlaveLost, CommandRefused, TwinIsHere, LinkLost, NoAnswer, Refused) as problem:
                 self._log.warn("slave {name} is not taken: {problem}", name=name, problem=problem)
-                session.lose(str(problem))
+                self._send_away(name, link, session, str(problem))
             except Exception as bug:
                 self._log.failure("taking slave {name} failed", name=name)
-                session.lose(str(bug))
+                self._send_away(name, link, session, str(bug))
 
         ensureDeferred(introduce())  # type: ignore[unused-awaitable]  # every error is handled in it
-        return session
 
-    async def _check_twin(self, session: SlaveSession) -> None:
+    async def _details(self, link: Link) -> dict[str, Any]:
+        """What the slave tells about itself. Raises NotOurDialect, NoAnswer, LinkLost, Refused."""
+        try:
+            told = await link.ask("getWorkerInfo")
+        except Refused:  # slaves before 0.9
+            told = await link.ask("getSlaveInfo")
+        if not isinstance(told, dict):
+            raise NotOurDialect("it does not say what it is; install this version's buildslave on that machine")
+        return {str(in_text(key)): in_text(value) for key, value in told.items() if is_plain(in_text(value))}
+
+    def _session(self, name: str, id: SlaveID, link: Link, details: dict[str, Any]) -> Session:
+        common: dict[str, Any] = {
+            "name": name,
+            "id": id,
+            "link": link,
+            "clock": self._clock,
+            "heard": self._is_heard,
+            "gone": self._is_gone,
+            "dropped": lambda command: self._store.transact(commands.let_go, command),
+        }
+        if isinstance(details.get("resumable"), dict):
+            return ResumableSession(wanted=self._wanted, **common)
+        return OlderPBSession(directories=self._directories, **common)
+
+    def _send_away(self, name: str, link: Link, session: Session | None, why: str) -> None:
+        if session is not None:
+            session.lose(why)
+            return
+        if self._newest.get(name) is link:
+            del self._newest[name]
+        link.close()
+
+    async def _check_twin(self, session: Session) -> None:
         """Two that take each other's place in turn would end every build of both. Raises TwinIsHere."""
         older = self.here.get(session.name)
-        if older is None or older.incarnation in (None, session.incarnation):
+        if older is None or (older.incarnation is not None and older.incarnation == session.incarnation):
             return
         if await older.is_there() and self.here.get(session.name) is older:
             where = f"{older.address}, in {older.details.get('basedir')}"
-            why = f"another buildslave of this name is connected from {where}, and answers; give each a name of its own"
+            why = f"another slave of this name is connected from {where}, and answers; give each a name of its own"
             await session.say(f"not taken: {why}")
             raise TwinIsHere(why)
 
-    def _take(self, session: SlaveSession) -> None:
+    def _take(self, session: Session) -> None:
         if session.lost_why is not None:
             return
-        if self._newest.get(session.name, session) is not session:
+        if self._newest.get(session.name, session.link) is not session.link:
             session.lose("a newer connection of the same slave has taken its place")
             return
         older = self.here.get(session.name)
@@ -139,7 +172,7 @@ class SlaveSessions:
             session.disown(command)
         self._came(session)
 
-    def _is_connected(self, store: Store, session: SlaveSession, unwanted: Collection[CommandID]) -> None:
+    def _is_connected(self, store: Store, session: Session, unwanted: Collection[CommandID]) -> None:
         details = {key: value for key, value in session.details.items() if key != "environ"}
         slaves.connected(
             store,
@@ -151,11 +184,11 @@ class SlaveSessions:
         )
         commands.let_go_of(store, session.id, list(unwanted))  # it has just dropped all else
 
-    def _is_heard(self, session: SlaveSession) -> None:
+    def _is_heard(self, session: Session) -> None:
         self._store.transact(slaves.heard, session.id, self._now())
 
-    def _is_gone(self, session: SlaveSession, why: str) -> None:
-        if self._newest.get(session.name) is session:
+    def _is_gone(self, session: Session, why: str) -> None:
+        if self._newest.get(session.name) is session.link:
             del self._newest[session.name]
         if self.here.get(session.name) is session:
             del self.here[session.name]
@@ -167,12 +200,16 @@ class SlaveSessions:
 class SlaveAvatar:
     """What a logged-in slave may call."""
 
-    def __init__(self, sessions: SlaveSessions, name: str, id: SlaveID, broker: GuardedBroker) -> None:
+    def __init__(
+        self, sessions: SlaveSessions, name: str, id: SlaveID, broker: GuardedBroker, clock: IReactorTime
+    ) -> None:
         self._sessions = sessions
         self._name = name
         self._id = id
         self._broker = broker
-        self._session: SlaveSession | None = None
+        self._clock = clock
+        self._session: Session | None = None
+        self._gone = False
 
     def attached(self, mind: pb.RemoteReference | None) -> None:
         if mind is None or not hasattr(mind, "callRemote"):
@@ -180,15 +217,24 @@ class SlaveAvatar:
         set_no_delay = getattr(self._broker.transport, "setTcpNoDelay", None)
         if set_no_delay is not None:  # small messages both ways would wait for each other's acknowledgement
             set_no_delay(True)
-        self._session = self._sessions.open(self._name, self._id, mind, self._broker)
+        link = PBLink(mind, self._broker, self._clock)
+        self._sessions.open(self._name, self._id, link, self._introduced)
+
+    def _introduced(self, session: Session) -> None:
+        self._session = session
+        if self._gone:
+            session.lose("the connection was lost")
 
     def detached(self) -> None:
+        self._gone = True
         if self._session is not None:
             self._session.lose("the connection was lost")
 
     @property
-    def session(self) -> SlaveSession:
-        assert self._session is not None
+    def session(self) -> ResumableSession:
+        """For the messages of our own dialect."""
+        if not isinstance(self._session, ResumableSession):
+            raise UnknownCommand("this master runs no command on it")
         return self._session
 
     def perspective_output(self, command: object, position: object, pieces: object) -> int:
@@ -204,10 +250,11 @@ class SlaveAvatar:
         return self.session.read(command, offset, length)
 
     def perspective_keepalive(self) -> None:
-        self.session.is_traffic()
+        if self._session is not None:
+            self._session.is_traffic()
 
     def perspective_shutdown(self) -> None:
-        self.session.is_traffic()
+        self.perspective_keepalive()
         self._sessions.retire(self._name)
 
 

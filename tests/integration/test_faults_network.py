@@ -16,8 +16,9 @@ from tests.torture.faults.network import Network
 
 # A twentieth of the limits, so that a test need not wait for minutes. What they are compared with stays as it is.
 MASTER_IN_A_HURRY = """
+import buildbot.slaves.link
 import buildbot.slaves.session
-buildbot.slaves.session.PING_SECONDS = buildbot.slaves.session.ANSWER_SECONDS = 1.0
+buildbot.slaves.session.PING_SECONDS = buildbot.slaves.link.ANSWER_SECONDS = 1.0
 """
 SLAVE_IN_A_HURRY = """
 import buildslave.connection as connection

@@ -14,6 +14,8 @@ from tests.unit.store.cases import NOW, StoreCase
 
 
 class Session:
+    resumes = True
+
     def __init__(self, id: int) -> None:
         self.name, self.id = "al", SlaveID(id)
 
@@ -87,6 +89,12 @@ class TestPatience(StoreCase):
         self.reattaching.lost(self.session, "the connection was lost", 0.0)
         self.reattaching.came(self.session)
         self.assertEqual(self.build.lost, ["slave al was restarted"])
+
+    def test_nobody_waits_for_a_slave_whose_commands_have_ended_with_its_connection(self) -> None:
+        self.session.resumes = False
+        self.reattaching.lost(self.session, "the connection was lost", 0.0)
+        self.assertEqual(self.build.lost, ["slave al was lost: the connection was lost"])
+        self.assertEqual((self.reattaching.away, self.clock.getDelayedCalls()), ({}, []))
 
     def test_a_master_that_stood_still_gives_it_its_time_again(self) -> None:
         self.reattaching.lost(self.session, "the connection was lost", 0.0)

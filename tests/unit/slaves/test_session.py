@@ -18,7 +18,9 @@ from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
 from buildbot.process.slaveport import SlaveLost
 from buildbot.slaves import session
-from buildbot.slaves.session import ANSWER_SECONDS, LONGEST_PIECE, MOST_PIECES, PING_SECONDS, SlaveSession
+from buildbot.slaves.link import ANSWER_SECONDS, PBLink
+from buildbot.slaves.resumable import LONGEST_PIECE, MOST_PIECES, ResumableSession
+from buildbot.slaves.session import PING_SECONDS
 from buildbot.steps.shell import ShellCommand
 from tests.rig import Built, RigCase
 
@@ -40,7 +42,7 @@ class Mind(pb.Referenceable):
         self.avatar: Any = None
         self.introducing: Deferred[None] | None = None
 
-    def remote_getSlaveInfo(self) -> Any:
+    def remote_getWorkerInfo(self) -> Any:
         if self.introducing is not None:
             return self.introducing.addCallback(lambda _: self.info)
         return self.info
@@ -250,8 +252,15 @@ class TestGarbage(SessionCase):
         assert (await building).result is Result.FAILURE
 
     async def test_information_that_is_no_information_is_not_taken(self) -> None:
+        class Odd(Mind):
+            def remote_getVersion(self) -> None: ...
+
+            def remote_getCommands(self) -> None: ...
+
+            def remote_setBuilderList(self, builders: object) -> None: ...
+
         for info in (None, [], "info", {}, {"resumable": 1}, {"version": "0.8", "slave_commands": {"shell": "2.5"}}):
-            mind = Mind()
+            mind = Odd()
             mind.info = info
             await self.log_in(mind)
             gone: Deferred[None] = Deferred()
@@ -295,7 +304,7 @@ class TestSilence(SessionCase):
         twin = await self.log_in(Hears({**INFO, "resumable": {**INFO["resumable"], "incarnation": "another"}}))
         await self.rig.until(lambda: twin.avatar.broker.disconnected, "the twin is sent away")
         assert self.rig.sessions.here["bot"] is here
-        assert "another buildslave of this name is connected from 127.0.0.1" in heard[0]
+        assert "another slave of this name is connected from 127.0.0.1" in heard[0]
         assert await first.call("finished", id, 0, {"rc": 0}) is True
         assert (await building).result == Result.SUCCESS
 
@@ -373,7 +382,7 @@ class SilentMind:
         self.calls.append(name)
         answer: Deferred[Any] = Deferred()
         if not self.silent:
-            answer.callback({**INFO, "resumable": {"incarnation": "abc"}} if name == "getSlaveInfo" else True)
+            answer.callback(True)
         return answer
 
 
@@ -409,18 +418,17 @@ class TestTimeLimits(SynchronousTestCase):
         self.mind: Any = SilentMind()
         self.broker: Any = ClosedBroker()
         self.gone: list[str] = []
-        self.session = SlaveSession(
+        self.session = ResumableSession(
             name="bot",
             id=SlaveID(1),
-            mind=self.mind,
-            broker=self.broker,
+            link=PBLink(self.mind, self.broker, self.clock),
             clock=self.clock,
             wanted=lambda slave: [],
             heard=lambda session: None,
             gone=lambda session, why: self.gone.append(why),
             dropped=lambda command: None,
         )
-        self.successResultOf(ensureDeferred(self.session.introduce()))
+        self.successResultOf(ensureDeferred(self.session.introduce({**INFO, "resumable": {"incarnation": "abc"}})))
 
     def order(self, sink: Sink) -> Deferred[bool]:
         return ensureDeferred(self.session.order(CommandID(1), "shell", "b", {}, sink))
