@@ -73,6 +73,13 @@ torture: .venv/.stamp
 	$(UV) pip sync --quiet --python .venv-peer/bin/python requirements/peer.txt
 	@touch $@
 
+# Slaves of other eras, for tests/dialects: each on the old Python that the first line of its requirements names.
+.venv-peers/%/.stamp: requirements/peers/%.txt contrib/old-python | .venv/bin/uv
+	@python=$$(contrib/old-python "$$(sed -n '1s/^# python //p' $<)") && rm -rf .venv-peers/$* && \
+	$(UV) tool run --quiet --from 'virtualenv==20.21.1' virtualenv --quiet -p "$$python" .venv-peers/$*
+	.venv-peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< 2> >(grep -v -e DEPRECATION -e ' is ignored' >&2)
+	@touch $@
+
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 locks: | .venv/bin/uv
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
@@ -80,5 +87,5 @@ locks: | .venv/bin/uv
 	$(COMPILE) requirements/peer.in -o requirements/peer.txt
 
 clean:
-	rm -rf .venv .venv-peer demo build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-artifacts
+	rm -rf .venv .venv-peer .venv-peers demo build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-artifacts
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -46,11 +46,27 @@ class Peer:
 
 def make_peer() -> Peer:
     """See to it that .venv-peer is as its lock file says. Several test processes may ask at once."""
+    _make(".venv-peer/.stamp", ".venv-peer.lock")
+    return Peer(ROOT / ".venv-peer" / "bin")
+
+
+def make_old_peer(name: str) -> Path:
+    """The programs of a slave of another era, as requirements/peers/NAME.txt says. Several test processes may ask at
+    once. Where its old Python is missing the test is skipped; in CI it fails."""
+    wanted = (ROOT / "requirements" / "peers" / f"{name}.txt").read_text().splitlines()[0].removeprefix("# python ")
+    found = subprocess.run([ROOT / "contrib" / "old-python", wanted], capture_output=True, text=True, check=False)
+    if found.returncode != 0 and os.environ.get("CI") != "true":
+        pytest.skip(found.stderr.strip())
+    _make(f".venv-peers/{name}/.stamp", ".venv-peers.lock")
+    return ROOT / ".venv-peers" / name / "bin"
+
+
+def _make(target: str, lock_name: str) -> None:
     env = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    with (ROOT / ".venv-peer.lock").open("w") as lock:
+    with (ROOT / lock_name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(
-            ["make", "--no-print-directory", ".venv-peer/.stamp"],
+            ["make", "--no-print-directory", target],
             cwd=ROOT,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -60,5 +76,4 @@ def make_peer() -> Peer:
             check=False,
         )
     if done.returncode != 0:
-        pytest.fail(f"make .venv-peer/.stamp failed:\n{done.stdout}")
-    return Peer(ROOT / ".venv-peer" / "bin")
+        pytest.fail(f"make {target} failed:\n{done.stdout}")

@@ -5,6 +5,7 @@ A build waits for a disk that has no room or fails, as it waits for a slave that
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -31,12 +32,17 @@ _PASSING = frozenset(
         sqlite3.SQLITE_READONLY,
     )
 )
+_PASSING_ERRNOS = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+)
 _log = Logger()
 
 
 def is_passing(problem: OSError | sqlite3.OperationalError) -> bool:
     """Whether the disk, or who else uses it, is to blame: trying again may help."""
-    return isinstance(problem, OSError) or problem.sqlite_errorcode & 0xFF in _PASSING
+    if isinstance(problem, OSError):
+        return problem.errno in _PASSING_ERRNOS
+    return problem.sqlite_errorcode & 0xFF in _PASSING
 
 
 class Insisting(Protocol):

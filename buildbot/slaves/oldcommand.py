@@ -88,6 +88,7 @@ class OlderCommand:
         self._others: dict[str, list[Any]] = {}
         self._lines = 0
         self._size = 0  # of the file that is sent or fetched
+        self._broken: str | None = None  # why that cannot go on
         self._times: dict[str, float] = {}
 
     # -- for the session
@@ -199,7 +200,7 @@ class OlderCommand:
             self._part = self._parts.pop(0)
             self._in_background(self._go_on())
             return
-        await self._finish(failure)
+        await self._finish(self._broken or failure)
 
     async def _go_on(self) -> None:
         try:
@@ -219,7 +220,7 @@ class OlderCommand:
             self._over(self)
 
     def _outcome(self, failure: str | None) -> dict[str, Any]:
-        reason = self._reason or ("interrupted" if self.interrupted else None)
+        reason = self._reason or ("interrupted" if self.interrupted and not self._broken else None)
         result = self._result
         if self.name in ("uploadFile", "uploadDirectory", "downloadFile"):
             result = {"size": self._size, **self._times}
@@ -228,14 +229,15 @@ class OlderCommand:
             "elapsed": self._elapsed,
             "reason": reason,
             "signal": self._signal,
-            "error": None if failure is None or reason is not None else failure,
+            "error": failure if self._broken or reason is None else None,
             "result": result,
         }
         if self._others:
             outcome["updates"] = self._others
         return outcome
 
-    # -- files
+    # -- files: what goes wrong with one here is told in the outcome, and the slave is asked to end. It gets no error,
+    # because old slaves cannot tell that they have failed when the reason came from here.
 
     async def write(self, data: object) -> None:
         """The next piece of a file or a tar stream from the slave."""
@@ -243,18 +245,21 @@ class OlderCommand:
         if not isinstance(data, (bytes, str)) or len(data) > LONGEST_TEXT:
             raise BadMessage("a piece of a file is bytes")
         piece = _octets(data)
-        held = await self._in_turn(lambda: sink.write(self._size, piece))
-        self._size += len(piece)
-        if held != self._size:
-            raise BadMessage(f"the master holds {held} bytes of the file, and {self._size} were sent")
+
+        def take() -> None:
+            held = sink.write(self._size, piece)
+            self._size += len(piece)
+            if held != self._size:
+                raise CommandRefused(f"the master holds {held} bytes of the file, and {self._size} were sent")
+
+        await self._try(take)
 
     def utime(self, accessed: object, modified: object) -> None:
-        """When the slave's file was last read and written."""
+        """When the slave's file was last read and written; None when it has none."""
         self._transfer("uploadFile")
         for key, value in (("atime", accessed), ("mtime", modified)):
-            if not isinstance(value, (int, float)) or not is_plain(value):
-                raise BadMessage("utime: not two times")
-            self._times[key] = float(value)
+            if isinstance(value, (int, float)) and is_plain(value):
+                self._times[key] = float(value)
 
     def close_transfer(self) -> None:
         """All of the file was sent, or read."""
@@ -269,9 +274,24 @@ class OlderCommand:
         sink = self._transfer("downloadFile")
         if not isinstance(length, int) or isinstance(length, bool) or length < 0:
             raise BadMessage(f"{length!r:.100} is not a number of bytes")
-        data = await self._in_turn(lambda: sink.read(self._size, min(length, LONGEST_TEXT)))
+        data = await self._try(lambda: sink.read(self._size, min(length, LONGEST_TEXT))) or b""
         self._size += len(data)
         return data
+
+    async def _try(self, work: Callable[[], T]) -> T | None:
+        """None, once the transfer is broken."""
+        if self._broken is not None:
+            return None
+        try:
+            return await self._in_turn(work)
+        except (CancelledError, UnknownCommand):
+            raise
+        except Exception as problem:
+            if not isinstance(problem, (CommandRefused, OSError)):
+                self._log.failure("a file of command {id} cannot be transferred", id=self.id)
+            self._broken = str(problem) or type(problem).__name__
+        self._in_background(self._interrupt(self, self._broken))
+        return None
 
     def _transfer(self, *names: str) -> CommandSink:
         if self._ended or self.sink is None:
@@ -289,8 +309,6 @@ class OlderCommand:
             while True:
                 try:
                     return work()
-                except CommandRefused as refused:
-                    raise BadMessage(str(refused)) from None
                 except (OSError, sqlite3.OperationalError) as problem:
                     if not is_passing(problem):
                         raise

@@ -9,6 +9,7 @@ The slave's own object knows `getWorkerInfo` (older ones `getSlaveInfo`, `getVer
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.spread import pb
@@ -52,7 +53,7 @@ class OlderPBSession(OlderSession):
         self._octets = not worker
         self.spelling = Spelling(
             worker=worker,
-            counts_lines=worker and _major(details.get("version")) >= 4,
+            counts_lines=_shell_version(details) >= (3, 3),
             windows=details.get("system") == "nt",
         )
         await super().introduce(details)
@@ -166,9 +167,8 @@ class _Writer(_Transfer):
         await self._command.write(data)
 
     def remote_utime(self, times: object) -> None:
-        if not isinstance(times, (list, tuple)) or len(times) != 2:
-            raise BadMessage("utime: not two times")
-        self._command.utime(*times)
+        accessed, modified = times if isinstance(times, (list, tuple)) and len(times) == 2 else (None, None)
+        self._command.utime(accessed, modified)
 
     def remote_unpack(self) -> None:
         self._command.unpack()
@@ -187,6 +187,10 @@ def _names(builddir: str) -> Any:
         yield f"{builddir} ({number})"
 
 
-def _major(version: object) -> int:
-    first = str(version or "").split(".")[0]
-    return int(first) if first.isdecimal() and len(first) < 6 else 0
+def _shell_version(details: dict[str, Any]) -> tuple[int, ...]:
+    """Of the command: what a slave says of its own version is not always true."""
+    commands = details.get("worker_commands")
+    version = str(commands.get("shell", "")) if isinstance(commands, dict) else ""
+    return (
+        tuple(int(each) for each in version.split(".")) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})*", version) else ()
+    )

@@ -31,7 +31,7 @@ def tracked() -> list[Path]:
         listed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
         files = [ROOT / name for name in listed.split("\0") if name]
     else:
-        made = {".venv", ".venv-peer", "demo", "build", "dist", "__pycache__", "_build"}
+        made = {".venv", ".venv-peer", ".venv-peers", "demo", "build", "dist", "__pycache__", "_build"}
         files = [path for path in ROOT.rglob("*") if path.is_file() and not made & set(path.relative_to(ROOT).parts)]
     return [path for path in files if path.is_file()]
 

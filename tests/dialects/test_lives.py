@@ -1,0 +1,97 @@
+"""What becomes of builds when slaves that cannot re-attach go, come, are two, or say nothing."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from buildbot.model import Result
+from buildbot.process.factory import BuildFactory
+from buildbot.slaves import link, session
+from buildbot.steps.shell import ShellCommand
+from tests.dialects.cases import SLAVE_TAC, PeerCase
+
+WAIT_FOR_IT = "echo begun; while [ ! -e ../../go ]; do sleep .05; done; echo done"
+
+
+class TestWorker(PeerCase):
+    options = "allow_shutdown='signal'"
+
+    async def begin(self) -> Any:
+        """A request whose build runs on the slave."""
+        self.rig.add_builder("b", BuildFactory([ShellCommand(name="it", command=WAIT_FOR_IT)]))
+        request = self.rig.submit()
+        await self.rig.until(lambda: (self.there / "build").exists(), "the command runs")
+        return request
+
+    async def test_a_slave_that_ends_gives_its_build_back_at_once(self) -> None:
+        await self.connect()
+        request = await self.begin()
+        self.peer.kill()
+        lost = await self.rig.built(request, timeout=5)
+        self.assertIs(lost.result, Result.RETRY)
+        self.assertIn("slave bot was lost: the connection was lost", lost.row.state_text)
+        (self.rig.base / "bot" / "go").touch()
+        await self.connect()
+        self.assertIs((await self.rig.built(request, attempt=2)).result, Result.SUCCESS)
+
+    async def test_a_connection_that_is_cut_does_too(self) -> None:
+        await self.connect()
+        request = await self.begin()
+        (self.rig.base / "bot" / "go").touch()
+        self.rig.cut()
+        self.assertIs((await self.rig.built(request, timeout=5)).result, Result.RETRY)
+        self.assertIs((await self.rig.built(request, attempt=2)).result, Result.SUCCESS)
+
+    async def test_a_slave_that_answers_nothing_is_lost(self) -> None:
+        self.patch(session, "PING_SECONDS", 0.3)
+        self.patch(link, "ANSWER_SECONDS", 0.3)
+        await self.connect()
+        request = await self.begin()
+        self.stop_peer_for_a_while()
+        lost = await self.rig.built(request, timeout=10)
+        self.assertIs(lost.result, Result.RETRY)
+        self.assertIn("gives no answer", lost.row.state_text)
+
+    async def test_a_build_is_stopped_on_a_slave_that_answers_nothing(self) -> None:
+        self.rig.build_clock = clock = Clock()
+        await self.connect()
+        request = await self.begin()
+        (build,) = self.rig.running.by_id
+        self.stop_peer_for_a_while()
+        self.rig.control.stop_build(build, "tester", "enough")
+        clock.advance(41)
+        self.assertIs((await self.rig.built(request, timeout=5)).result, Result.CANCELLED)
+
+    async def test_a_second_process_of_the_same_name_is_not_taken(self) -> None:
+        await self.connect()
+        request = await self.begin()
+        here = self.rig.sessions.here["bot"]
+        twin = self.start_peer("twin")
+        await self.rig.until(lambda: "another slave of this name is connected" in twin.output(), "a word to the twin")
+        self.assertIs(self.rig.sessions.here["bot"], here)
+        twin.kill()
+        (self.rig.base / "bot" / "go").touch()
+        self.assertIs((await self.rig.built(request)).result, Result.SUCCESS)
+
+    async def test_it_is_retired_from_its_own_machine_when_its_build_is_done(self) -> None:
+        await self.connect()
+        request = await self.begin()
+        self.peer.kill(signal.SIGHUP)
+        await self.rig.until(lambda: "Telling the master we want to shutdown" in self.peer.output(), "its wish")
+        (self.rig.base / "bot" / "go").touch()
+        self.assertIs((await self.rig.built(request)).result, Result.SUCCESS)
+        await self.rig.until(lambda: not self.peer.running, "its end")
+
+
+class TestOldSlave(PeerCase):
+    peer_name = "slave-0.8.14"
+    tac = SLAVE_TAC
+
+    async def test_a_step_that_breaks_on_the_slave_says_why(self) -> None:
+        await self.connect()
+        (broken,) = await self.outcomes(("uploadDirectory", {"slavesrc": "none", "maxsize": None, "compress": None}))
+        self.assertEqual(broken["rc"], -1)
+        self.assertIn("No such file or directory", broken["error"])

@@ -1,0 +1,38 @@
+"""A whole master, its configuration, and buildbot-worker as people make and start it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from buildbot.model import Result
+from tests.integration.a_master import AMaster
+from tests.processes import Processes, wait_until
+from tests.tools import Peer
+
+WAITS = """
+c['builders'] = [util.BuilderConfig(name='tests', workername='one', factory=runs(
+    'sh', '-c', 'while [ ! -e ../../go ]; do sleep .05; done; echo done'))]
+"""
+
+
+def test_the_build_of_a_worker_is_given_back_when_the_master_is_restarted(
+    processes: Processes, tmp_path: Path, peer: Peer
+) -> None:
+    master = AMaster(processes, tmp_path)
+    master.configure(WAITS)
+    master.start()
+    worker = tmp_path / "worker"
+    where = f"127.0.0.1:{master.pb_port}"
+    processes.run([peer.python, peer.worker, "create-worker", "--quiet", worker, where, "one", "secret"])
+    processes.start([peer.python, peer.worker, "start", "--nodaemon", worker], name="worker", cwd=worker)
+    master.send("r1")
+    master.running("tests", 1)
+    master.kill()
+    master.start()
+    lost = master.finished("tests", 1, timeout=5)
+    assert lost.result is Result.RETRY
+    assert "slave one is of another version, whose commands end with the connection" in lost.text
+    (worker / "go").touch()
+    assert master.finished("tests", 2).result is Result.SUCCESS
+    wait_until(lambda: not master.open_rows(), what="an end of everything")
+    assert master.log_file("tests", 2).read_text().count("\ndone\n") == 1
