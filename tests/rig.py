@@ -89,6 +89,7 @@ class Source(NamedTuple):
     repository: str = ""
     patch: tuple[int, bytes, str] | None = None
     changes: Sequence[NewChange] = ()
+    project: str = ""
 
 
 class Rig:
@@ -227,6 +228,7 @@ class Rig:
                     store,
                     codebase=source.codebase,
                     repository=source.repository,
+                    project=source.project,
                     branch=source.branch,
                     revision=source.revision,
                     patch_id=patch,

@@ -22,7 +22,11 @@ OURS: Mapping[str, tuple[str, ...]] = {
         "TreeSize",
     ),
     "buildbot.steps.source.base": ("Source",),
+    "buildbot.steps.source.gerrit": ("Gerrit",),
     "buildbot.steps.source.git": ("Git",),
+    "buildbot.steps.source.github": ("GitHub",),
+    "buildbot.steps.source.gitlab": ("GitLab",),
+    "buildbot.steps.source.gitwriting": ("GitCommit", "GitPush", "GitTag"),
     "buildbot.steps.trigger": ("Trigger",),
     "buildbot.steps.warnings": ("Compile", "PerlModuleTest", "Test", "WarningCountingShellCommand"),
 }
@@ -44,5 +48,6 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
     "buildbot.steps.source": _ours("buildbot.steps.source.git"),
+    "buildbot.steps.source.git": _ours("buildbot.steps.source.gitwriting"),
     "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.git"),
 }

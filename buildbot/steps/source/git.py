@@ -16,7 +16,7 @@ from buildbot.process.buildstep import BuildStepFailed
 from buildbot.process.credentials import with_password_masked
 from buildbot.process.steplog import slug_of
 from buildbot.steps.source.base import Source
-from buildbot.steps.source.gitprogram import LogsIn
+from buildbot.steps.source.gitprogram import LogsIn, url_word
 
 _FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REVISION = re.compile(r"[A-Za-z0-9_][\w./+~^@{}#=,-]{0,254}")
@@ -201,7 +201,7 @@ class Git(LogsIn, Source):
         await self._set_url()
 
     async def _set_url(self) -> None:
-        words = ("config", "--replace-all", f"remote.{self._origin}.url", self._masked(self._url))
+        words = ("config", "--replace-all", f"remote.{self._origin}.url", url_word(self._url))
         done = await self.git(*words)
         if done.rc != 0:  # a lock that was left behind, or a broken file
             await self._remove_leftovers()
@@ -275,7 +275,7 @@ class Git(LogsIn, Source):
         return None
 
     async def _refs_at_server(self, refs: list[str]) -> set[str]:
-        asked = await self.git("ls-remote", "--", self._masked(self._url), *refs, collect=True)
+        asked = await self.git("ls-remote", "--", url_word(self._url), *refs, collect=True)
         if asked.rc != 0:
             self.fail(f"{self._shown_url} cannot be reached")
         return {line.partition("\t")[2] for line in asked.stdout.splitlines()}
@@ -367,10 +367,6 @@ class Git(LogsIn, Source):
     @property
     def _shown_url(self) -> str:
         return with_password_masked(self._url)
-
-    def _masked(self, url: str) -> Any:
-        shown = with_password_masked(url)
-        return url if shown == url else ("obfuscated", url, shown)
 
     def url_of(self, repository: str) -> str:
         """Where to fetch from, for a source stamp's repository. Raises BuildStepFailed."""
