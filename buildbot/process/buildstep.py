@@ -7,7 +7,6 @@ Buildbot's, because users' steps subclass `BuildStep` and call them.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -15,7 +14,7 @@ from twisted.internet.defer import Deferred
 
 from buildbot.config.errors import did_you_mean, error, remember_place
 from buildbot.config.keys import ENCODING, is_encoding
-from buildbot.model import JSON, CommandID, StepID
+from buildbot.model import JSON, StepID
 from buildbot.process.factory import Recreatable
 from buildbot.process.journal import Journal
 from buildbot.process.observers import (
@@ -28,10 +27,11 @@ from buildbot.process.observers import (
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import SUCCESS, Results
 from buildbot.process.slaveport import CommandRefused
-from buildbot.process.steplog import DONE, Done, StepLog, slug_of
+from buildbot.process.stepfacts import StepFacts
+from buildbot.process.steplog import DONE, Done, StepLog
+from buildbot.process.steplogs import StepLogs
 from buildbot.process.stepmixins import BuildStepFailed, CommandMixin, ShellMixin, words
 from buildbot.store import Store, commands, steps
-from buildbot.store.logfiles import Channel, LogReader, LogWriter, aside_path, log_path
 
 __all__ = [
     "BufferLogObserver",
@@ -50,7 +50,7 @@ __all__ = [
 SUMMARY_SECONDS = 1.0  # a running step's text is written at most this often
 
 
-class BuildStep(Recreatable):
+class BuildStep(StepLogs, StepFacts, Recreatable):
     """One step of a build. Subclasses write `async def run(self) -> int` and return a result.
 
     name: also names its logs' files; made unique in its build. haltOnFailure: a failure stops the build, but for
@@ -259,81 +259,6 @@ class BuildStep(Recreatable):
         """What `remember` with this name would give without doing anything, on a replay; None when it would do it."""
         return None if self.journal.look(name) is None else self.remember(name, lambda _: None)
 
-    def addLog(self, name: str, type: str = "s", logEncoding: str | None = None) -> StepLog:
-        """A new log. type: "s" (output of commands), "t" (text) or "h" (html). logEncoding: of what is added to it
-        (None: as the step's). May be awaited."""
-        kind = {"s": "stream", "t": "text", "h": "html"}.get(type, type)
-        return self.new_log(name, kind, logEncoding)
-
-    def addCompleteLog(self, name: str, text: str | bytes) -> Done:
-        self.note_text(name, text)
-        return DONE
-
-    def addHTMLLog(self, name: str, html: str | bytes) -> Done:
-        self.note_text(name, html, "html")
-        return DONE
-
-    def addLogWithException(self, why: BaseException, logprefix: str = "") -> Done:
-        """A log `err.text` with the traceback of an exception."""
-        self.note_text(f"{logprefix}err.text", "".join(traceback.format_exception(why)))
-        return DONE
-
-    def addLogWithFailure(self, why: Any, logprefix: str = "") -> Done:
-        self.note_text(f"{logprefix}err.text", why.getTraceback())
-        return DONE
-
-    def addLogObserver(self, logname: str, observer: LogObserver) -> None:
-        """Have `observer` watch the log of this name, now or as soon as it is there."""
-        observer.setStep(self)
-        self._observers.setdefault(logname, []).append(observer)
-        if logname in self.logs:
-            observer.setLog(self.logs[logname])
-
-    def getLog(self, name: str) -> StepLog:
-        """Raises KeyError when there is no such log."""
-        return self.logs[name]
-
-    def getLogs(self) -> list[StepLog]:
-        return list(self.logs.values())
-
-    def addURL(self, name: str, url: str) -> Done:
-        """A link shown with the step."""
-        self._urls.append((name, url))
-        if self._row is not None:
-            name, url = self.build.secrets.mask(str(name)), self.build.secrets.mask(str(url))
-            self.build.store.transact(steps.put_url, self._row, name, url)
-            self.build.moved()
-        return DONE
-
-    def getProperty(self, name: str, default: Any = None) -> Any:
-        return self.build.getProperty(name, default)
-
-    def setProperty(self, name: str, value: Any, source: str | None = None, runtime: bool = True) -> Done:
-        self.build.setProperty(name, value, source or str(self.name), runtime=runtime)
-        return DONE
-
-    def hasProperty(self, name: str) -> bool:
-        return bool(self.build.hasProperty(name))
-
-    def getProperties(self) -> Any:
-        return self.build.getProperties()
-
-    def setProgress(self, metric: str, value: float) -> None:
-        self.progress[metric] = value
-
-    def setStatistic(self, name: str, value: Any) -> None:
-        """A number of this step, such as how many tests passed."""
-        self._statistics[name] = value
-
-    def getStatistic(self, name: str, default: Any = None) -> Any:
-        return self._statistics.get(name, default)
-
-    def hasStatistic(self, name: str) -> bool:
-        return name in self._statistics
-
-    def getStatistics(self) -> dict[str, Any]:
-        return dict(self._statistics)
-
     def updateSummary(self) -> Done:
         """The text has changed; it is written within a second."""
         if self._row is not None and self._summary_due is None:
@@ -348,27 +273,6 @@ class BuildStep(Recreatable):
             self.build.store.transact(steps.set_text, self._row, text)
             self.build.moved()
 
-    def slaveVersion(self, command: str, oldversion: str | None = None) -> str | None:
-        """The version of a command that the slave knows; `oldversion` when it gives none, None when it lacks it."""
-        session = self.build.session
-        version: str | None = None if session is None else session.command_version(command)
-        return version if version is not None else oldversion
-
-    workerVersion = slaveVersion
-
-    def slaveVersionIsOlderThan(self, command: str, minversion: str) -> bool:
-        version = self.slaveVersion(command)
-        if version is None:
-            return True
-        return [int(part) for part in version.split(".")] < [int(part) for part in minversion.split(".")]
-
-    workerVersionIsOlderThan = slaveVersionIsOlderThan
-
-    def getSlaveName(self) -> str:
-        return str(self.build.getSlaveName())
-
-    getWorkerName = getSlaveName
-
     # -- for job control
 
     @property
@@ -379,54 +283,6 @@ class BuildStep(Recreatable):
     @property
     def over(self) -> bool:
         return self._over
-
-    def new_log(self, name: str, kind: str = "stream", encoding: str | None = None) -> StepLog:
-        """The log of this name. Its slug is unique in the step."""
-        taken = {log.slug for log in self.logs.values()}
-        shown = self.build.secrets.mask(name)
-        slug = base = slug_of(shown)
-        number = 1
-        while slug in taken:
-            number += 1
-            slug = f"{base}_{number}"
-        build = self.build
-        log = StepLog(
-            store=build.store,
-            files=build.log_files,
-            step=self.step_id,
-            name=shown,
-            slug=slug,
-            kind=kind,
-            path=log_path(build.builder_name, build.number, str(self.name), slug),
-            now=build.now,
-            encoding=encoding or self.logEncoding or build.log_encoding,
-            masker=build.secrets.html_masker if kind == "html" else build.secrets.masker,
-            limit=build.services.log_limit,
-        )
-        if self.runs_anew:
-            log.go_on()
-        self.logs[name] = log
-        for observer in self._observers.get(name, ()):
-            observer.setLog(log)
-        build.moved()
-        return log
-
-    def note_text(self, name: str, text: str | bytes, kind: str = "text") -> None:
-        """A whole log at once."""
-        log = self.new_log(name, kind)
-        log.write(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"), Channel.STDOUT)
-        log.close()
-
-    def aside(self, command: CommandID) -> tuple[LogWriter, LogReader]:
-        """A file for output of a command that goes into no log, and what is in it already. It ends with the step."""
-        build = self.build
-        path = aside_path(build.builder_name, build.number, str(self.name), command)
-        self._asides.append(path)
-        return build.log_files.write(path), build.log_files.read(path)
-
-    def forget_asides(self) -> None:
-        for path in self._asides:
-            self.build.log_files.remove(path)
 
     def waits_for_builds(self) -> bool:
         """Whether the step waits for builds that are stopped along with it: it may, however long they take to end."""
@@ -454,8 +310,7 @@ class BuildStep(Recreatable):
         if self._summary_due is not None and self._summary_due.active():
             self._summary_due.cancel()
         self._summary_due = None
-        for log in self.logs.values():
-            log.close()
+        self.close_logs()
 
     @classmethod
     def all_renderables(cls) -> tuple[str, ...]:

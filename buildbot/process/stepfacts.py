@@ -1,0 +1,79 @@
+"""What a step may say of itself and ask of its build: links, properties, numbers, and what its slave knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from buildbot.model import StepID
+from buildbot.process.steplog import DONE, Done
+from buildbot.store import steps
+
+
+class StepFacts:
+    """The part of a BuildStep that only notes and answers."""
+
+    name: Any
+    build: Any
+    progress: dict[str, float]
+    _row: StepID | None
+    _urls: list[tuple[str, str]]
+    _statistics: dict[str, Any]
+
+    def addURL(self, name: str, url: str) -> Done:
+        """A link shown with the step."""
+        self._urls.append((name, url))
+        if self._row is not None:
+            name, url = self.build.secrets.mask(str(name)), self.build.secrets.mask(str(url))
+            self.build.store.transact(steps.put_url, self._row, name, url)
+            self.build.moved()
+        return DONE
+
+    def getProperty(self, name: str, default: Any = None) -> Any:
+        return self.build.getProperty(name, default)
+
+    def setProperty(self, name: str, value: Any, source: str | None = None, runtime: bool = True) -> Done:
+        self.build.setProperty(name, value, source or str(self.name), runtime=runtime)
+        return DONE
+
+    def hasProperty(self, name: str) -> bool:
+        return bool(self.build.hasProperty(name))
+
+    def getProperties(self) -> Any:
+        return self.build.getProperties()
+
+    def setProgress(self, metric: str, value: float) -> None:
+        self.progress[metric] = value
+
+    def setStatistic(self, name: str, value: Any) -> None:
+        """A number of this step, such as how many tests passed."""
+        self._statistics[name] = value
+
+    def getStatistic(self, name: str, default: Any = None) -> Any:
+        return self._statistics.get(name, default)
+
+    def hasStatistic(self, name: str) -> bool:
+        return name in self._statistics
+
+    def getStatistics(self) -> dict[str, Any]:
+        return dict(self._statistics)
+
+    def slaveVersion(self, command: str, oldversion: str | None = None) -> str | None:
+        """The version of a command that the slave knows; `oldversion` when it gives none, None when it lacks it."""
+        session = self.build.session
+        version: str | None = None if session is None else session.command_version(command)
+        return version if version is not None else oldversion
+
+    workerVersion = slaveVersion
+
+    def slaveVersionIsOlderThan(self, command: str, minversion: str) -> bool:
+        version = self.slaveVersion(command)
+        if version is None:
+            return True
+        return [int(part) for part in version.split(".")] < [int(part) for part in minversion.split(".")]
+
+    workerVersionIsOlderThan = slaveVersionIsOlderThan
+
+    def getSlaveName(self) -> str:
+        return str(self.build.getSlaveName())
+
+    getWorkerName = getSlaveName
