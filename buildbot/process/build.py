@@ -27,6 +27,7 @@ from buildbot.process import buildsetup
 from buildbot.process.buildfacts import BuildFacts
 from buildbot.process.buildsecrets import BuildSecrets, SecretSource
 from buildbot.process.buildstep import BuildStep
+from buildbot.process.deferring import answer_of
 from buildbot.process.ending import Ending, GivenUp
 from buildbot.process.insisting import insist
 from buildbot.process.journal import Diverged
@@ -409,7 +410,7 @@ class Build(BuildFacts):
             await BuildStep.interrupt(step, reason)  # its own code has not begun: it has nothing to interrupt
             self._end_wait_for_locks(CancelledError())
         else:
-            await maybeDeferred(step.interrupt, reason)
+            await answer_of(step.interrupt(reason))
 
     @property
     def lock_user(self) -> LockUser:

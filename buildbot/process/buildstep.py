@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from buildbot.config.errors import did_you_mean, error, remember_place
 from buildbot.config.keys import ENCODING, is_encoding
 from buildbot.model import JSON, StepID
+from buildbot.process.deferring import gives_deferred
 from buildbot.process.factory import Recreatable
 from buildbot.process.journal import Journal
 from buildbot.process.observers import (
@@ -24,8 +25,9 @@ from buildbot.process.observers import (
     LogObserver,
     OutputProgressObserver,
 )
+from buildbot.process.oldstyle import OldStyle
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
-from buildbot.process.results import SUCCESS, Results
+from buildbot.process.results import CANCELLED, SUCCESS, Results
 from buildbot.process.slaveport import CommandRefused
 from buildbot.process.stepfacts import StepFacts
 from buildbot.process.steplog import DONE, Done, StepLog
@@ -50,8 +52,9 @@ __all__ = [
 SUMMARY_SECONDS = 1.0  # a running step's text is written at most this often
 
 
-class BuildStep(StepLogs, StepFacts, Recreatable):
-    """One step of a build. Subclasses write `async def run(self) -> int` and return a result.
+class BuildStep(OldStyle, StepLogs, StepFacts, Recreatable):
+    """One step of a build. Subclasses write `async def run(self) -> int` and return a result; those of 0.7 and 0.8
+    write `start(self)` and call `finished(result)`.
 
     name: also names its logs' files; made unique in its build. haltOnFailure: a failure stops the build, but for
     steps with alwaysRun. flunkOnFailure, flunkOnWarnings: make the build fail. warnOnFailure, warnOnWarnings: make
@@ -83,7 +86,7 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
     resumable = True  # its code may be run again over the journal after a restart
     idempotent = False  # it may simply be run again
 
-    parms: ClassVar[tuple[str, ...]] = (
+    parms: ClassVar[Any] = [
         "name",
         "locks",
         "haltOnFailure",
@@ -102,8 +105,8 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
         "logEncoding",
         "updateBuildSummaryPolicy",
         "workdir",
-    )
-    renderables: ClassVar[Any] = (
+    ]
+    renderables: ClassVar[Any] = [
         "name",
         "locks",
         "haltOnFailure",
@@ -116,7 +119,13 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
         "descriptionDone",
         "descriptionSuffix",
         "workdir",
-    )
+    ]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("parms", "renderables"):  # lists, as they always were: subclasses write `Base.parms + [...]`
+            if isinstance(vars(cls).get(name), tuple):
+                setattr(cls, name, list(vars(cls)[name]))
 
     def __init__(self, **kwargs: Any) -> None:
         remember_place(self)
@@ -136,6 +145,9 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
         self._urls: list[tuple[str, str]] = []
         self._statistics: dict[str, Any] = {}
         self._commands: list[RemoteCommand] = []  # those that run
+        self.cmd: RemoteCommand | None = None  # the latest
+        self.said: list[str] | None = None  # its text, if its code gave it one (step_status.setText)
+        self.said_in_build: list[str] | None = None
         self._over = False  # its code has come to its end
         self._row: StepID | None = None
         self.journal = Journal()
@@ -176,23 +188,29 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
     # -- for subclasses to write
 
     async def run(self) -> int:
-        """The step's work. Returns a result."""
-        if hasattr(self, "start"):
-            raise NotImplementedError(
-                f"{type(self).__name__} is written in the old style (start() and finished()); this version runs steps "
-                "that have `async def run(self)`"
-            )
-        raise NotImplementedError(f"{type(self).__name__} has no run()")
+        """The step's work. Returns a result. What subclasses do not write anew is the old style: `start` and what
+        comes after it."""
+        return await self._run_started()
+
+    def describe(self, done: bool = False) -> Any:
+        """Words for the step's text while it runs (done=False) and once it has ended; a list or a string."""
+        said = (words(self.descriptionDone) if done else "") or words(self.description) or self.own_words()
+        return [self._with_suffix(said or ("finished" if done else "running"))]
+
+    def own_words(self) -> str:
+        """What `describe` says of a step that has no description."""
+        return ""
 
     def getCurrentSummary(self) -> dict[str, str]:
         """What the step says of itself while it runs: {"step": text}."""
-        return {"step": self._with_suffix(words(self.description) or "running")}
+        return {"step": words(self.describe(False)) or "running"}
 
     def getResultSummary(self) -> dict[str, str]:
         """What it says once it has ended: {"step": text}, and "build" for a text in the build's own line."""
-        text = words(self.descriptionDone) or words(self.description) or "finished"
-        text = self._with_suffix(text)
-        if self.results not in (SUCCESS, None):
+        text = words(self.describe(True)) or "finished"
+        if self.timed_out and self.results not in (SUCCESS, CANCELLED):
+            text += " (timed out)"
+        elif self.results not in (SUCCESS, None):
             text += f" ({Results[self.results]})"
         return {"step": text}
 
@@ -207,8 +225,9 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
             summary.pop("build", None)
         return summary
 
+    @gives_deferred
     async def interrupt(self, reason: Any) -> None:
-        """Stop what the step does; a subclass that waits for something else ends that too."""
+        """Stop what the step does; a subclass that waits for something else ends that too. May be awaited."""
         self.stopped = True
         self.stop_reason = str(reason)
         for command in list(self._commands):
@@ -220,6 +239,7 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
 
     # -- what a step may ask for
 
+    @gives_deferred
     async def runCommand(self, command: RemoteCommand) -> RemoteCommand:
         """Run a command on the slave and wait for its end. Several may run at once; what still runs when the step's
         code ends is killed. Raises SlaveLost, CommandRefused."""
@@ -229,6 +249,7 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
             command.rc = -1
             command.outcome = {"reason": "interrupted", "rc": -1}
             return command
+        self.cmd = command
         self._commands.append(command)
         try:
             await command.run(self)
@@ -269,7 +290,7 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
         """Write down what the step says of itself now."""
         self._summary_due = None
         if self._row is not None and self.results is None:
-            text = self.build.secrets.mask(self.getCurrentSummary().get("step", ""))
+            text = self.build.secrets.mask(self.text_now())
             self.build.store.transact(steps.set_text, self._row, text)
             self.build.moved()
 
@@ -287,6 +308,13 @@ class BuildStep(StepLogs, StepFacts, Recreatable):
     def waits_for_builds(self) -> bool:
         """Whether the step waits for builds that are stopped along with it: it may, however long they take to end."""
         return False
+
+    def text_now(self) -> str:
+        """What it says of itself: what its code has said, or else its summary."""
+        if self.said is not None:
+            return words(self.said)
+        summary = self.getCurrentSummary() if self.results is None else self.getResultSummary()
+        return str(summary.get("step", ""))
 
     def slave_is_lost(self, why: str) -> None:
         """The slave is gone for good. A step that waits for something else than its commands ends that."""

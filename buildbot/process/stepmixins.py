@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any, ClassVar
 
 from buildbot.config.errors import error
+from buildbot.process.deferring import gives_deferred
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
-from buildbot.process.results import CANCELLED, SUCCESS, Results
 
 
 class BuildStepFailed(Exception):
@@ -19,6 +19,21 @@ def words(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return " ".join(str(item) for item in value)
     return "" if value is None else str(value)
+
+
+def use_logfiles(step: Any, command: RemoteCommand, names: Iterable[str], lazy: bool) -> None:
+    """Have a log for each file that the command follows; lazy: as soon as there is output."""
+
+    def log_of(name: str) -> Any:
+        return step.logs.get(name) or step.new_log(name)
+
+    for name in names:
+        if name in command.logs or name in command.delayedLogs:
+            continue
+        if lazy:
+            command.useLogDelayed(name, lambda _, name=name: log_of(name))  # type: ignore[misc]
+        else:
+            command.useLog(log_of(name), False, name)
 
 
 class CommandMixin:
@@ -35,27 +50,62 @@ class CommandMixin:
             raise BuildStepFailed(f"{command} failed")
         return done
 
+    @gives_deferred
     async def runRmdir(self, dir: str, log: Any = None, abandonOnFailure: bool = True, **kwargs: Any) -> bool:
         """Remove a directory. True when it is gone."""
         return not (await self._run_small("rmdir", {"dir": dir, **kwargs}, abandonOnFailure)).didFail()
 
+    @gives_deferred
     async def runMkdir(self, dir: str, log: Any = None, abandonOnFailure: bool = True, **kwargs: Any) -> bool:
         """Make a directory and its parents. True when it is there."""
         return not (await self._run_small("mkdir", {"dir": dir, **kwargs}, abandonOnFailure)).didFail()
 
+    @gives_deferred
     async def pathExists(self, path: str, log: Any = None) -> bool:
         """Whether a path is there, relative to the builder's directory."""
         command = RemoteCommand("stat", {"file": path}, stdioLogName=None)
         await self.runCommand(command)
         return command.rc == 0
 
+    @gives_deferred
     async def runRmFile(self, path: str, log: Any = None, abandonOnFailure: bool = True, **kwargs: Any) -> bool:
         return not (await self._run_small("rmfile", {"path": path, **kwargs}, abandonOnFailure)).didFail()
 
+    @gives_deferred
     async def runGlob(self, path: str, **kwargs: Any) -> list[str]:
         """The paths that match a pattern."""
         command = await self._run_small("glob", {"path": path, **kwargs}, True)
         return list(command.outcome.get("result") or ())
+
+
+class RemoteArguments(MutableMapping[str, Any]):
+    """The arguments of a shell step's command, which are attributes of the step."""
+
+    def __init__(self, step: Any) -> None:
+        self._step = step
+        self._names = ("workdir", *(name for name in step._shell_arguments if name != "lazylogfiles"))
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        return getattr(self._step, name)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name not in self._names:
+            raise KeyError(f"a command has no argument {name!r}")
+        setattr(self._step, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        self[name] = getattr(type(self._step), name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self)
 
 
 class ShellMixin:
@@ -114,7 +164,6 @@ class ShellMixin:
     build: Any
     workdir: Any
     name: Any
-    addLogForRemoteCommands: Any = None
 
     def setupShellMixin(self, constructorArgs: dict[str, Any], prohibitArgs: Any = ()) -> dict[str, Any]:
         """Take the shell's arguments out of a constructor's; the rest is returned for BuildStep."""
@@ -129,6 +178,18 @@ class ShellMixin:
                 setattr(self, argument, value)
         return rest
 
+    def buildCommandKwargs(self, warnings: list[str]) -> dict[str, Any]:
+        """The arguments of the RemoteShellCommand, as the step's say; subclasses change them. What is put into
+        `warnings` is shown in the log before the command begins."""
+        kwargs = {name: getattr(self, name) for name in self._shell_arguments if name != "lazylogfiles"}
+        return {"workdir": self.workdir, **kwargs}
+
+    @property
+    def remote_kwargs(self) -> RemoteArguments:
+        """The same by another name of 0.8: what is put in here is put into the step's attributes."""
+        return RemoteArguments(self)
+
+    @gives_deferred
     async def makeRemoteShellCommand(
         self,
         collectStdout: bool = False,
@@ -137,29 +198,24 @@ class ShellMixin:
         **overrides: Any,
     ) -> RemoteShellCommand:
         """The command as the step's arguments say, with `overrides` in place of some."""
-        given = {name: overrides.get(name, getattr(self, name)) for name in self._shell_arguments}
-        lazy = given.pop("lazylogfiles")
-        given["env"] = {**(self.build.env or {}), **(given["env"] or {})} or None
-        logfiles = given["logfiles"] or {}
-        workdir = overrides.get("workdir", self.workdir)
-        command = RemoteShellCommand(
-            workdir=workdir,
-            collectStdout=collectStdout,
-            collectStderr=collectStderr,
-            stdioLogName=stdioLogName,
-            **given,
-        )
         step: Any = self
+        lazy = bool(overrides.pop("lazylogfiles", self.lazylogfiles))
+        warnings: list[str] = []
+        collect = {"collectStdout": collectStdout, "collectStderr": collectStderr}
+        given = {**collect, **self.buildCommandKwargs(warnings), **overrides}
+        if not given.get("command"):
+            raise ValueError(f"step {step.name} has no command to run")
+        given["env"] = {**(self.build.env or {}), **(given.get("env") or {})} or None
+        command = RemoteShellCommand(stdioLogName=stdioLogName, **given)
         if stdioLogName is not None:
-            command.useLog(step.logs.get(stdioLogName) or step.new_log(stdioLogName), False, stdioLogName)
-        for logname in logfiles:
-            if lazy:
-                command.useLogDelayed(logname, lambda _, name=logname: step.logs.get(name) or step.new_log(name))  # type: ignore[misc]
-            else:
-                command.useLog(step.logs.get(logname) or step.new_log(logname), False, logname)
+            log = step.logs.get(stdioLogName) or step.new_log(stdioLogName)
+            for warning in warnings:
+                log.addHeader(warning)
+            command.useLog(log, False, stdioLogName)
+        use_logfiles(step, command, given.get("logfiles") or {}, lazy)
         return command
 
-    def command_words(self) -> str:
+    def own_words(self) -> str:
         """The command as a short text for people: its first words."""
         command = self.command
         if not command:
@@ -170,21 +226,6 @@ class ShellMixin:
         if not parts:
             return ""
         return "'" + " ".join(parts[:2]) + (" ...'" if len(parts) > 2 else "'")
-
-    def getCurrentSummary(self) -> dict[str, str]:
-        step: Any = self
-        text = words(step.description) or self.command_words() or "running"
-        return {"step": step._with_suffix(text)}
-
-    def getResultSummary(self) -> dict[str, str]:
-        step: Any = self
-        text = words(step.descriptionDone) or words(step.description) or self.command_words() or "finished"
-        text = step._with_suffix(text)
-        if step.timed_out and step.results not in (SUCCESS, CANCELLED):
-            text += " (timed out)"
-        elif step.results not in (SUCCESS, None):
-            text += f" ({Results[step.results]})"
-        return {"step": text}
 
 
 def _flat(command: Any) -> list[str]:

@@ -6,7 +6,7 @@ import traceback
 from inspect import isawaitable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, FirstError, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, FirstError, ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -71,6 +71,8 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
         else:
             step.end_commands()
             step.finish_logs()
+    if build.left:
+        raise CancelledError  # its code has made something else of that
     step.results = result = await _synced(step, result)
     words = [build.secrets.mask(each) for each in _words_of(step)]
     await insist(build, _settle, step, build.secrets.mask(_text_of(step)), words)
@@ -211,11 +213,11 @@ async def _run_code(step: BuildStep, record: steps.Record | None) -> int:
         if not step.idempotent:
             raise Diverged(f"what {step.name} does outside of the slave may or may not have been done")
         _forget_what_it_did(step)
-    text = build.secrets.mask(step.getCurrentSummary().get("step", ""))
+    text = build.secrets.mask(step.text_now())
     await insist(build, steps.begin, step.step_id, text, build.now())
     step._running = ensureDeferred(_run(step))
     if record is not None and build.stopped and build.stop_step == record.step.number:
-        interrupted = ensureDeferred(step.interrupt(build.stop_reason))  # somebody had asked for it before the restart
+        interrupted = maybeDeferred(step.interrupt, build.stop_reason)  # somebody had asked for it before the restart
         interrupted.addErrback(lambda why: _log.failure("interrupting failed", why))  # type: ignore[unused-awaitable]
     answer: Any = await step._running
     if answer not in ALL_RESULTS:
@@ -281,7 +283,7 @@ def _text_of(step: BuildStep) -> str:
         return f"{step.name} skipped"
     try:
         begun = step._running is not None or step.results != CANCELLED  # else its arguments may be as they were given
-        text = str(step.getResultSummary().get("step", "")) if begun else f"{step.name} cancelled"
+        text = step.text_now() if begun else f"{step.name} cancelled"
     except Exception:
         _log.failure("the summary of step {step} failed", step=step.name)
         text = str(step.name)
@@ -292,6 +294,8 @@ def _text_of(step: BuildStep) -> str:
 
 def _words_of(step: BuildStep) -> list[str]:
     """What a step adds to the text of its build: what it wants to say there, or its name if it did not go well."""
+    if step.said_in_build is not None:
+        return step.said_in_build
     try:
         said = step.getBuildResultSummary().get("build")
     except Exception:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from buildbot.config.errors import error
 from buildbot.process.buildstep import BuildStep, ShellMixin
+from buildbot.process.deferring import gives_deferred
+from buildbot.process.loggingstep import LoggingBuildStep
 from buildbot.process.properties import render
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import (
@@ -20,7 +22,7 @@ from buildbot.process.results import (
 )
 
 
-class ShellCommand(ShellMixin, BuildStep):
+class ShellCommand(ShellMixin, LoggingBuildStep):
     """Run a program on the slave.
 
     command: a string for the slave's shell, or a list of words (nested lists are flattened). The other arguments are
@@ -43,21 +45,23 @@ class ShellCommand(ShellMixin, BuildStep):
         rest = self.setupShellMixin(kwargs)
         misspelt = set(rest) - set(self.parms)  # BuildStep says so; one mistake is told once
         super().__init__(**rest)
-        if self.command is None and not misspelt and type(self).run is ShellCommand.run:
+        if self.command is None and not misspelt and type(self).__module__.startswith("buildbot."):
             error(f"{type(self).__name__} needs a command")
 
     def setCommand(self, command: Any) -> None:
         """What to run, for subclasses that know it only while they run."""
         self.command = command
 
-    async def run(self) -> int:
+    @gives_deferred
+    async def start(self) -> Any:
         command = await self.makeRemoteShellCommand()
-        await self.runCommand(command)
-        return self.evaluate(command)
+        self.setupEnvironment(command)
+        self.startCommand(command)
 
-    def evaluate(self, command: RemoteCommand) -> int:
-        """The result of the command; subclasses look at what they have seen of its output."""
-        return command.results()
+    def setupEnvironment(self, cmd: RemoteCommand) -> None:
+        """Subclasses add to `cmd.args["env"]`, which has the builder's `env` and the step's already."""
+        if cmd.args.get("env") is None:
+            cmd.args["env"] = {}
 
 
 class Configure(ShellCommand):
@@ -181,21 +185,23 @@ class SetPropertyFromCommand(ShellCommand):
             error("SetPropertyFromCommand takes property or extract_fn, one of the two")
         super().__init__(**kwargs)
 
-    async def run(self) -> int:
+    def buildCommandKwargs(self, warnings: list[str]) -> dict[str, Any]:
         collect = self.extract_fn is None or self.includeStdout
-        command = await self.makeRemoteShellCommand(collectStdout=collect, collectStderr=self.includeStderr)
-        await self.runCommand(command)
-        result = command.results()
+        kwargs = super().buildCommandKwargs(warnings)
+        return {**kwargs, "collectStdout": collect, "collectStderr": self.includeStderr}
+
+    def commandComplete(self, cmd: RemoteCommand) -> Any:
         if self.extract_fn is not None:
-            self.property_changes = dict(self.extract_fn(command.rc, command.stdout, command.stderr))
-        elif result in (SUCCESS, WARNINGS):
-            self.property_changes = {self.property: command.stdout.strip() if self.strip else command.stdout}
+            self.property_changes = dict(self.extract_fn(cmd.rc, cmd.stdout, cmd.stderr))
+        elif cmd.results() in (SUCCESS, WARNINGS):
+            self.property_changes = {self.property: cmd.stdout.strip() if self.strip else cmd.stdout}
         for name, value in self.property_changes.items():
-            self.build.setProperty(name, value, str(self.name), runtime=True)
+            _ = self.setProperty(name, value, str(self.name))
+
+    def createSummary(self, stdio: Any = None) -> Any:
         if self.property_changes:
             changes = [f"{name}: {value!r}\n" for name, value in self.property_changes.items()]
             self.note_text("property changes", "".join(changes))
-        return result
 
     def getResultSummary(self) -> dict[str, str]:
         if not self.property_changes or self.results not in (SUCCESS, SKIPPED, CANCELLED):
@@ -216,18 +222,18 @@ class TreeSize(ShellCommand):
         self.kib: int | None = None
         super().__init__(**kwargs)
 
-    async def run(self) -> int:
-        command = await self.makeRemoteShellCommand(collectStdout=True)
-        await self.runCommand(command)
-        return self.evaluate(command)
+    def buildCommandKwargs(self, warnings: list[str]) -> dict[str, Any]:
+        return {**super().buildCommandKwargs(warnings), "collectStdout": True}
 
-    def evaluate(self, command: RemoteCommand) -> int:
-        found = re.match(r"\s*(\d{1,18})\b", command.stdout[:100])
-        if found is None:
-            return worst_status(command.results(), WARNINGS)
-        self.kib = int(found[1])
-        self.build.setProperty("tree-size-KiB", self.kib, "treesize", runtime=True)
-        return command.results()
+    def commandComplete(self, cmd: RemoteCommand) -> Any:
+        found = re.match(r"\s*(\d{1,18})\b", cmd.stdout[:100])
+        if found is not None:
+            self.kib = int(found[1])
+            self.build.setProperty("tree-size-KiB", self.kib, "treesize", runtime=True)
+
+    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
+        result = super().evaluateCommand(cmd)
+        return worst_status(result, WARNINGS) if self.kib is None else result
 
     def getResultSummary(self) -> dict[str, str]:
         if self.kib is None:

@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 
 from buildbot.config.errors import error
 from buildbot.process.buildstep import BuildStepFailed
+from buildbot.process.deferring import gives_deferred
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS, Results, worst_status
 from buildbot.process.stepmixins import words
@@ -154,6 +155,7 @@ class WarningCountingShellCommand(ShellCommand):
                     await deferLater(self.build.clock, 0, lambda: None)
         return await super().run()
 
+    @gives_deferred
     async def runCommand(self, command: RemoteCommand) -> RemoteCommand:
         """As every step's, and what it printed has been looked at."""
         done = await super().runCommand(command)
@@ -215,7 +217,7 @@ class WarningCountingShellCommand(ShellCommand):
                 return True
         return False
 
-    def createSummary(self, log: Any = None) -> None:
+    def createSummary(self, stdio: Any = None) -> Any:
         """The log of the warnings, the property and the statistic."""
         text, missed = self._found.text("warnings"), self._examiner.what_was_missed()
         if missed is not None:
@@ -226,9 +228,8 @@ class WarningCountingShellCommand(ShellCommand):
         self.build.setProperty("warnings-count", total, type(self).__name__)
         self.setStatistic("warnings", self.warnCount)
 
-    def evaluate(self, command: RemoteCommand) -> int:
-        self.createSummary()
-        result = command.results()
+    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
+        result = super().evaluateCommand(cmd)
         if self.maxWarnCount is not None and self.warnCount > self.maxWarnCount:
             return worst_status(result, FAILURE)
         return worst_status(result, WARNINGS) if self.warnCount or self._examiner.what_was_missed() else result
@@ -301,8 +302,8 @@ class PerlModuleTest(Test):
             if subtests := re.search(r" (\d+)/(\d+) subtests failed", line):
                 self._counted["failed"], self._counted["total"] = int(subtests[1]), int(subtests[2])
 
-    def evaluate(self, command: RemoteCommand) -> int:
-        result = super().evaluate(command)
+    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
+        result = super().evaluateCommand(cmd)
         total, failed = self._counted["total"], self._counted["failed"]
         if total or failed:
             self.setTestResults(total=total, failed=failed, passed=max(0, total - failed))

@@ -280,13 +280,11 @@ class TestErrors(RigCase):
         assert built.result == EXCEPTION
         assert len(self.flushLoggedErrors(TypeError)) == 1
 
-    async def test_a_step_in_the_old_style_is_told_what_is_missing(self) -> None:
-        class Old(BuildStep):
-            def start(self) -> None: ...
-
-        built = await self.run_steps(Old(name="it"))
-        assert "async def run(self)" in built.text("it", "err.text")
-        assert len(self.flushLoggedErrors(NotImplementedError)) == 1
+    async def test_a_step_without_code_is_told_what_is_missing(self) -> None:
+        built = await self.run_steps(BuildStep(name="it"))
+        assert built.results == {"it": EXCEPTION}
+        assert "has neither `async def run(self)`" in built.text("it", "err.text")
+        assert self.flushLoggedErrors(NotImplementedError)
 
     async def test_a_run_that_returns_a_deferred_is_waited_for(self) -> None:
         class Later(BuildStep):
@@ -597,9 +595,9 @@ class TestLogs(RigCase):
                 super().__init__(**kwargs)
                 self.addLogObserver("stdio", Lines())
 
-            def evaluate(self, command: RemoteCommand) -> int:
+            def evaluateCommand(self, command: RemoteCommand) -> Any:
                 at_the_end.extend(seen)
-                return super().evaluate(command)
+                return super().evaluateCommand(command)
 
         seen: list[tuple[str, str]] = []
         at_the_end: list[tuple[str, str]] = []

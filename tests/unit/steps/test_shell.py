@@ -338,9 +338,9 @@ class TestFamily(ShellCase):
 
     async def test_a_test_step_tells_its_counts(self) -> None:
         class Mine(Test):
-            def evaluate(self, command: Any) -> int:
+            def evaluateCommand(self, command: Any) -> Any:
                 self.setTestResults(total=5, failed=2, passed=3)
-                return super().evaluate(command)
+                return super().evaluateCommand(command)
 
         built = await self.run_steps(Mine(command="exit 1"))
         assert built.step("test").state_text == "test (failure): 5 tests 3 passed 2 failed"
