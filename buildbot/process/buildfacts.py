@@ -11,6 +11,7 @@ from buildbot import model
 from buildbot.config.builder import BuilderConfig
 from buildbot.model import BuildID
 from buildbot.process.properties import Properties
+from buildbot.process.slaveport import SlaveSession
 from buildbot.process.sourcestamp import SourceStampView
 from buildbot.process.userchange import UserChange
 
@@ -30,6 +31,7 @@ class BuildFacts:
     properties: Properties
     services: BuildServices
     sources: Sequence[SourceStampView]
+    session: SlaveSession | None
     _details: Mapping[str, Any]  # what the slave has told of itself
 
     def getProperty(self, name: str, default: Any = None) -> Any:
@@ -74,6 +76,13 @@ class BuildFacts:
         return self.slavename
 
     getWorkerName = getSlaveName
+
+    def getSlaveCommandVersion(self, command: str, oldversion: str | None = None) -> str | None:
+        """The version of a command that the slave knows; `oldversion` when it says none or lacks it."""
+        version: str | None = None if self.session is None else self.session.command_version(command)
+        return version if version is not None else oldversion
+
+    getWorkerCommandVersion = getSlaveCommandVersion
 
     def getSlaveInfo(self) -> Mapping[str, Any]:
         return {**self._details, "name": self.slavename}

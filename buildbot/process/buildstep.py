@@ -32,12 +32,13 @@ from buildbot.process.slaveport import CommandRefused
 from buildbot.process.stepfacts import StepFacts
 from buildbot.process.steplog import DONE, Done, StepLog
 from buildbot.process.steplogs import StepLogs
-from buildbot.process.stepmixins import BuildStepFailed, CommandMixin, ShellMixin, words
+from buildbot.process.stepmixins import BuildStepCancelled, BuildStepFailed, CommandMixin, ShellMixin, words
 from buildbot.store import Store, commands, steps
 
 __all__ = [
     "BufferLogObserver",
     "BuildStep",
+    "BuildStepCancelled",
     "BuildStepFailed",
     "CommandMixin",
     "LineConsumerLogObserver",

@@ -19,6 +19,10 @@ class CommandRefused(Exception):
     """The slave will not run this command; the text says why and what to do."""
 
 
+class SlaveTooOld(CommandRefused):
+    """The slave does not know a command that a step needs."""
+
+
 class CommandSink(Protocol):
     """Where a remote command's messages go. Every method is called in the reactor."""
 

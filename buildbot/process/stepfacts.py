@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from buildbot.model import StepID
+from buildbot.process.slaveport import SlaveTooOld
 from buildbot.process.steplog import DONE, Done
 from buildbot.store import steps
 
@@ -59,11 +60,20 @@ class StepFacts:
 
     def slaveVersion(self, command: str, oldversion: str | None = None) -> str | None:
         """The version of a command that the slave knows; `oldversion` when it gives none, None when it lacks it."""
-        session = self.build.session
-        version: str | None = None if session is None else session.command_version(command)
-        return version if version is not None else oldversion
+        found: str | None = self.build.getSlaveCommandVersion(command, oldversion)
+        return found
 
     workerVersion = slaveVersion
+
+    def checkSlaveHasCommand(self, command: str) -> None:
+        """Raises SlaveTooOld, which ends the step as EXCEPTION with a sentence in `err.text`."""
+        if self.slaveVersion(command) is None:
+            raise SlaveTooOld(
+                f"slave {self.getSlaveName()} does not know the command {command!r}, which step {self.name} needs; "
+                "give the builder a newer slave"
+            )
+
+    checkWorkerHasCommand = checkSlaveHasCommand
 
     def slaveVersionIsOlderThan(self, command: str, minversion: str) -> bool:
         version = self.slaveVersion(command)

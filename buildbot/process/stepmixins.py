@@ -14,6 +14,10 @@ class BuildStepFailed(Exception):
     """Raised by a step's code: the step ends as FAILURE, without a traceback."""
 
 
+class BuildStepCancelled(Exception):
+    """Raised by a step's code: the step ends as CANCELLED, and its build with it."""
+
+
 def words(value: Any) -> str:
     """A description given as a string or as a list of words."""
     if isinstance(value, (list, tuple)):

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from buildbot.model import Result, StepID
-from buildbot.process.buildstep import BuildStep, BuildStepFailed
+from buildbot.process.buildstep import BuildStep, BuildStepCancelled, BuildStepFailed
 from buildbot.process.ending import GivenUp
 from buildbot.process.insisting import insist
 from buildbot.process.journal import Diverged, Journal
@@ -186,6 +186,8 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
     except CancelledError:
         if step.build.left:
             raise
+        return CANCELLED
+    except BuildStepCancelled:
         return CANCELLED
     except BuildStepFailed:
         return CANCELLED if step.stopped else FAILURE

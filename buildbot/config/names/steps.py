@@ -40,7 +40,9 @@ def _ours(*modules: str) -> dict[str, str]:
 #: Path of some era -> {name: place}. For a path that is also a module of ours: what it gives besides its own.
 PATHS: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.steps": _ours(*OURS),
-    "buildbot.process.step": _ours("buildbot.steps.shell", "buildbot.steps.warnings"),
+    "buildbot.process.step": _ours("buildbot.process.buildstep")
+    | places("buildbot.process.loggingstep", "LoggingBuildStep")
+    | _ours("buildbot.steps.shell", "buildbot.steps.warnings"),
     "buildbot.process.step_twisted": _ours("buildbot.steps.python_twisted"),
     "buildbot.steps.python_twisted": places("buildbot.steps.trialcounts", "TrialTestCaseCounter", "countFailedTests"),
     "buildbot.steps.shell": places("buildbot.steps.shell", SetProperty="SetPropertyFromCommand")

@@ -116,6 +116,18 @@ _OBSERVERS = places(
     "OutputProgressObserver",
 )
 _GIT_LOGIN = places("buildbot.process.gitlogin", "GitCredentialInputRenderer", "GitCredentialOptions")
+_COMMANDS = places(
+    "buildbot.process.remotecommand", "RemoteCommand", "RemoteShellCommand", LoggedRemoteCommand="RemoteCommand"
+)
+_STEP_BASES = {
+    **_OBSERVERS,
+    **_COMMANDS,
+    **places("buildbot.process.buildstep", "BuildStep", "BuildStepCancelled", "BuildStepFailed"),
+    **places("buildbot.process.buildstep", "CommandMixin", "ShellMixin"),
+    **places("buildbot.process.loggingstep", "LoggingBuildStep", "regex_log_evaluator"),
+}
+_CHANNELS = places("buildbot.process.logchannels", "ChunkTypes", "HEADER", "STDERR", "STDOUT")
+_TEST_RESULT = places("buildbot.process.testresults", "TestResult")
 _CHOSEN = places("buildbot.process.userviews", "enforceChosenSlave", "enforceChosenWorker")
 _UTIL = places(
     "buildbot.config.util",
@@ -139,7 +151,14 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.buildslave": _SLAVE,
     "buildbot.buildslave.base": _SLAVE,
     "buildbot.configurators.janitor": places("buildbot.config.retention", "JanitorConfigurator"),
-    "buildbot.interfaces": places("buildbot.process.rendering", "IProperties", "IRenderable"),
+    "buildbot.interfaces": places("buildbot.process.rendering", "IProperties", "IRenderable")
+    | places(
+        "buildbot.process.logchannels",
+        LOG_CHANNEL_HEADER="HEADER",
+        LOG_CHANNEL_STDERR="STDERR",
+        LOG_CHANNEL_STDOUT="STDOUT",
+    )
+    | places("buildbot.process.slaveport", BuildSlaveTooOldError="SlaveTooOld", WorkerTooOldError="SlaveTooOld"),
     "buildbot.locks": _LOCKS | places("buildbot.process.locks", "LockAccess"),
     "buildbot.plugins": {},
     "buildbot.plugins.buildslave": _SLAVE,
@@ -175,10 +194,10 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.worker": _WORKER,
     "buildbot.plugins.www": {},
     "buildbot.process.base": places("buildbot.process.build", "Build") | _BUILD_REQUEST,
+    "buildbot.process.build": _OLD_RESULTS,
     "buildbot.process.builder": _CHOSEN,
     "buildbot.process.buildrequest": _BUILD_REQUEST,
-    "buildbot.process.buildstep": _OBSERVERS
-    | places("buildbot.process.remotecommand", "RemoteCommand", "RemoteShellCommand")
+    "buildbot.process.buildstep": _STEP_BASES
     | RESULTS,
     "buildbot.process.logobserver": _OBSERVERS,
     "buildbot.reporters": {},
@@ -201,10 +220,12 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.secrets.providers.vault": _OLD_VAULT_SECRETS,
     "buildbot.secrets.providers.vault_hvac": _VAULT_SECRETS,
     "buildbot.sourcestamp": places("buildbot.process.sourcestamp", "SourceStamp"),
-    "buildbot.status.builder": _OLD_RESULTS,
+    "buildbot.status.builder": _OLD_RESULTS | _CHANNELS | _TEST_RESULT,
     "buildbot.status.client": _PB_LISTENER,
     "buildbot.status.html": _WEB_STATUS,
+    "buildbot.status.logfile": _CHANNELS,
     "buildbot.status.results": _OLD_RESULTS,
+    "buildbot.status.testresult": _TEST_RESULT,
     "buildbot.status.web.auth": _OLD_AUTH,
     "buildbot.status.web.authz": places("buildbot.config.authz", Authz="ActionAuthz"),
     "buildbot.status.web.baseweb": _WEB_STATUS,
