@@ -93,7 +93,7 @@ class FindingStep(ShellCommand):
         """A line of standard error."""
         self.see(line)
 
-    def evaluate(self, command: RemoteCommand) -> int:
+    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
         counts = self.findings.counts
         for kind, count in counts.items():
             if count:
@@ -103,8 +103,8 @@ class FindingStep(ShellCommand):
                 self.build.setProperty(f"{self.prefix}-{kind}", count, type(self).__name__, runtime=True)
                 self.setStatistic(f"{self.prefix}-{kind}", count)
         if any(counts[kind] for kind in self.flunking):
-            return worst_status(command.results(), FAILURE)
-        return worst_status(command.results(), WARNINGS) if self.findings.total else command.results()
+            return worst_status(cmd.results(), FAILURE)
+        return worst_status(cmd.results(), WARNINGS) if self.findings.total else cmd.results()
 
     def getResultSummary(self) -> dict[str, str]:
         summary = super().getResultSummary()

@@ -76,8 +76,8 @@ class PyFlakes(FindingStep):
         else:
             self.findings.add("misc", line)
 
-    def evaluate(self, command: RemoteCommand) -> int:
-        result = super().evaluate(command)
+    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
+        result = super().evaluateCommand(cmd)
         return worst_status(result, FAILURE) if self.unreadable else result
 
 
@@ -116,15 +116,15 @@ class PyLint(FindingStep):
                 self.findings.add(self.MESSAGES[match[1]], line)
                 return
 
-    def evaluate(self, command: RemoteCommand) -> int:
-        found = super().evaluate(command)
-        if command.rc is None or not 0 <= command.rc < 64 or command.rc in (self.decodeRC or {}):
+    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
+        found = super().evaluateCommand(cmd)
+        if cmd.rc is None or not 0 <= cmd.rc < 64 or cmd.rc in (self.decodeRC or {}):
             return found
-        if command.rc & (self.RC_FATAL | self.RC_ERROR | self.RC_USAGE):
+        if cmd.rc & (self.RC_FATAL | self.RC_ERROR | self.RC_USAGE):
             return FAILURE
         if any(self.findings.counts[kind] for kind in self.flunking):
             return FAILURE
-        return WARNINGS if self.findings.total or command.rc else SUCCESS
+        return WARNINGS if self.findings.total or cmd.rc else SUCCESS
 
 
 class Sphinx(FindingStep):

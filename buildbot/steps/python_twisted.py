@@ -181,7 +181,7 @@ class Trial(ShellCommand):
             self.lazylogfiles = True  # trial begins only as many as there are tests for
         return await super().run()
 
-    def evaluate(self, command: RemoteCommand) -> int:
+    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
         for name, text in (("problems", self.output.problems()), ("warnings", self.output.warnings())):
             if text:
                 self.note_text(name, text)
@@ -192,8 +192,8 @@ class Trial(ShellCommand):
             self.setStatistic("tests-failed", failed)
             self.setStatistic("tests-passed", max(0, counts.total - failed - counts.skips - counts.todos))
             if failed:
-                return worst_status(command.results(), FAILURE)
-        return command.results()
+                return worst_status(cmd.results(), FAILURE)
+        return cmd.results()
 
     def getResultSummary(self) -> dict[str, str]:
         counts = self.output.counts
