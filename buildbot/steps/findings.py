@@ -93,18 +93,21 @@ class FindingStep(ShellCommand):
         """A line of standard error."""
         self.see(line)
 
-    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
-        counts = self.findings.counts
-        for kind, count in counts.items():
+    def createSummary(self, stdio: Any = None) -> Any:
+        """The logs of what was found, and the properties."""
+        for kind, count in self.findings.counts.items():
             if count:
                 self.note_text(kind, self.findings.text(kind))
         if self.prefix is not None:
-            for kind, count in {**counts, "total": self.findings.total}.items():
+            for kind, count in {**self.findings.counts, "total": self.findings.total}.items():
                 self.build.setProperty(f"{self.prefix}-{kind}", count, type(self).__name__, runtime=True)
                 self.setStatistic(f"{self.prefix}-{kind}", count)
-        if any(counts[kind] for kind in self.flunking):
-            return worst_status(cmd.results(), FAILURE)
-        return worst_status(cmd.results(), WARNINGS) if self.findings.total else cmd.results()
+
+    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
+        result = super().evaluateCommand(cmd)
+        if any(self.findings.counts[kind] for kind in self.flunking):
+            return worst_status(result, FAILURE)
+        return worst_status(result, WARNINGS) if self.findings.total else result
 
     def getResultSummary(self) -> dict[str, str]:
         summary = super().getResultSummary()

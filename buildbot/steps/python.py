@@ -10,6 +10,7 @@ from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.rendering import needs_rendering
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS, worst_status
 from buildbot.steps.findings import FindingStep
+from buildbot.steps.madecommand import MadeCommand, check_words, needed
 
 
 class BuildEPYDoc(FindingStep):
@@ -118,7 +119,7 @@ class PyLint(FindingStep):
 
     def evaluateCommand(self, cmd: RemoteCommand) -> Any:
         found = super().evaluateCommand(cmd)
-        if cmd.rc is None or not 0 <= cmd.rc < 64 or cmd.rc in (self.decodeRC or {}):
+        if cmd.rc is None or not 0 <= cmd.rc < 64 or cmd.rc in (self.decodeRC or {}) or self.log_eval_func:
             return found
         if cmd.rc & (self.RC_FATAL | self.RC_ERROR | self.RC_USAGE):
             return FAILURE
@@ -127,7 +128,7 @@ class PyLint(FindingStep):
         return WARNINGS if self.findings.total or cmd.rc else SUCCESS
 
 
-class Sphinx(FindingStep):
+class Sphinx(MadeCommand, FindingStep):
     """Build documents with Sphinx.
 
     sphinx_sourcedir: where they are (default "."). sphinx_builddir: where to (needed). sphinx_builder: such as "html"
@@ -173,18 +174,15 @@ class Sphinx(FindingStep):
         self.defines = defines
         self.strict_warnings = strict_warnings
         self.mode = mode
-        if sphinx_builddir is None:
-            error("Sphinx needs sphinx_builddir, the directory of what it builds")
+        needed(self, "sphinx_builddir")
         if not needs_rendering(mode) and mode not in ("incremental", "full"):
             error(f'Sphinx: mode is "incremental" or "full", not {mode!r}')
-        if tags is not None and not needs_rendering(tags) and not isinstance(tags, (list, tuple)):
-            error(f"Sphinx: tags is a list of words, not {tags!r}")
+        check_words(self, "tags")
         if defines is not None and not needs_rendering(defines) and not isinstance(defines, dict):
             error(f"Sphinx: defines is a dict, not {defines!r}")
         super().__init__(**kwargs)
 
     def argv(self) -> list[Any]:
-        """The words of the command."""
         words: list[Any] = [self.sphinx]
         if self.sphinx_builder is not None:
             words += ["-b", self.sphinx_builder]
@@ -200,11 +198,6 @@ class Sphinx(FindingStep):
         if self.strict_warnings:
             words.append("-W")
         return [*words, self.sphinx_sourcedir, self.sphinx_builddir]
-
-    async def run(self) -> int:
-        if self.command is None:
-            self.command = self.argv()
-        return await super().run()
 
     def see(self, line: str) -> None:
         if self._message.search(line):

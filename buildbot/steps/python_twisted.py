@@ -10,14 +10,11 @@ from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.rendering import needs_rendering
 from buildbot.process.results import FAILURE, SKIPPED, Results, worst_status
 from buildbot.steps.findings import FindingStep
+from buildbot.steps.madecommand import MadeCommand, check_words, words
 from buildbot.steps.shell import ShellCommand
 from buildbot.steps.trialcounts import TrialTestCaseCounter
 
 UNSPECIFIED = object()  # since None is a value
-
-
-def _words(value: Any) -> list[Any]:
-    return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 class HLint(FindingStep):
@@ -45,7 +42,7 @@ class HLint(FindingStep):
             self.descriptionDone = "no .xhtml files changed"
             return SKIPPED
         self.note_text("files", "".join(f"{name}\n" for name in documents))
-        self.command = [*_words(self.python), *_words(self.command), *documents]
+        self.command = [*words(self.python), *words(self.command), *documents]
         return await super().run()
 
     def see(self, line: str) -> None:
@@ -53,7 +50,7 @@ class HLint(FindingStep):
             self.findings.add("warnings", line)
 
 
-class Trial(ShellCommand):
+class Trial(MadeCommand, ShellCommand):
     """Run tests with Twisted's trial, and count them.
 
     testpath: is put before PYTHONPATH, such as "." or None for nothing; needed. tests: the name of a module or
@@ -142,35 +139,29 @@ class Trial(ShellCommand):
             error(f"{name} takes tests or testChanges, not both")
         if self.tests is None and self.testChanges is False:
             error(f"{name} needs tests", 'the names of modules or packages, such as tests="project.test"')
-        for argument in ("trialMode", "trialArgs"):
-            value = getattr(self, argument)
-            if not isinstance(value, (list, tuple)) and not needs_rendering(value):
-                error(f"{name}: {argument} is a list of words, not {value!r}")
+        check_words(self, "trialMode", "trialArgs")
         if self.jobs is not None and not needs_rendering(self.jobs) and not _is_positive(self.jobs):
             error(f"{name}: jobs is a number of processes, not {self.jobs!r}")
 
     def argv(self) -> list[Any]:
-        """The words of the command."""
-        words = [*_words(self.python), self.trial, *self.trialMode]
+        command = [*words(self.python), self.trial, *self.trialMode]
         if self.recurse:
-            words.append("--recurse")
+            command.append("--recurse")
         if self.reactor:
-            words.append(f"--reactor={self.reactor}")
+            command.append(f"--reactor={self.reactor}")
         if self.randomly:
-            words.append("--random=0")
-        words += self.trialArgs
+            command.append("--random=0")
+        command += self.trialArgs
         if self.jobs:
-            words.append(f"--jobs={self.jobs}")
+            command.append(f"--jobs={self.jobs}")
         if self.testChanges:
-            return [*words, *(f"--testmodule={name}" for name in self.build.allFiles() if name.endswith(".py"))]
-        return [*words, *_words(self.tests)]
+            return [*command, *(f"--testmodule={name}" for name in self.build.allFiles() if name.endswith(".py"))]
+        return [*command, *words(self.tests)]
 
     async def run(self) -> int:
-        if self.command is None:
-            self.command = self.argv()
         if self.testpath is not None:
             env = dict(self.env or {})
-            env["PYTHONPATH"] = [self.testpath, *_words(env.get("PYTHONPATH"))]
+            env["PYTHONPATH"] = [self.testpath, *words(env.get("PYTHONPATH"))]
             self.env = env
         if self.jobs and self.logfiles == type(self).logfiles:
             self.logfiles = self.logfiles | {
@@ -181,19 +172,20 @@ class Trial(ShellCommand):
             self.lazylogfiles = True  # trial begins only as many as there are tests for
         return await super().run()
 
-    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
+    def createSummary(self, stdio: Any = None) -> Any:
         for name, text in (("problems", self.output.problems()), ("warnings", self.output.warnings())):
             if text:
                 self.note_text(name, text)
         counts = self.output.counts
         if counts is not None:
-            failed = counts.failures + counts.errors + counts.unexpected_successes
             self.setStatistic("tests-total", counts.total)
-            self.setStatistic("tests-failed", failed)
-            self.setStatistic("tests-passed", max(0, counts.total - failed - counts.skips - counts.todos))
-            if failed:
-                return worst_status(cmd.results(), FAILURE)
-        return cmd.results()
+            self.setStatistic("tests-failed", counts.failed)
+            self.setStatistic("tests-passed", max(0, counts.total - counts.failed - counts.skips - counts.todos))
+
+    def evaluateCommand(self, cmd: RemoteCommand) -> Any:
+        result = super().evaluateCommand(cmd)
+        failed = self.output.counts is not None and self.output.counts.failed
+        return worst_status(result, FAILURE) if failed else result
 
     def getResultSummary(self) -> dict[str, str]:
         counts = self.output.counts

@@ -25,6 +25,10 @@ class TrialCounts(NamedTuple):
     todos: int = 0  # expected failures
     unexpected_successes: int = 0
 
+    @property
+    def failed(self) -> int:
+        return self.failures + self.errors + self.unexpected_successes
+
     def words(self) -> str:
         if not self.total:
             return "no tests run"

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 from twisted.internet.task import deferLater
 
 from buildbot.config.errors import error
-from buildbot.process.buildstep import BuildStepFailed
 from buildbot.process.deferring import gives_deferred
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS, Results, worst_status
 from buildbot.process.stepmixins import words
 from buildbot.process.timelimit import LIMIT, TookTooLong
 from buildbot.steps.examining import LINE_SECONDS, LineExaminer, LineWatcher
+from buildbot.steps.fetching import fetch
 from buildbot.steps.findings import Findings
 from buildbot.steps.shell import ShellCommand
 
@@ -43,17 +43,6 @@ def parse_suppressions(text: str) -> list[Suppression]:
     if len(found) > MOST_SUPPRESSIONS:
         raise ValueError(f"there are {len(found)} suppressions, more than {MOST_SUPPRESSIONS}")
     return found
-
-
-class _Fetched:
-    """A small file of the slave's, in memory."""
-
-    content = b""
-
-    def write(self, offset: int, data: bytes) -> int:
-        if offset <= len(self.content):
-            self.content = self.content[:offset] + data
-        return len(self.content)
 
 
 class WarningCountingShellCommand(ShellCommand):
@@ -149,7 +138,8 @@ class WarningCountingShellCommand(ShellCommand):
     async def run(self) -> int:
         self.addSuppression(self.suppressionList)
         if self.suppressionFile is not None:
-            for given in await self._fetch_suppressions(str(self.suppressionFile)):
+            _, text = await fetch(self, str(self.suppressionFile))
+            for given in parse_suppressions(text):
                 self._add_within_limit(given)
                 if len(self.suppressions) % 20 == 0:
                     await deferLater(self.build.clock, 0, lambda: None)
@@ -161,16 +151,6 @@ class WarningCountingShellCommand(ShellCommand):
         done = await super().runCommand(command)
         await self._examiner.done()
         return done
-
-    async def _fetch_suppressions(self, path: str) -> list[Suppression]:
-        file = _Fetched()
-        args = {"slavesrc": path, "workdir": self.workdir, "maxsize": 1 << 20, "blocksize": 32768, "keepstamp": False}
-        command = RemoteCommand("uploadFile", args)
-        command.upload = file
-        await self.runCommand(command)
-        if command.rc != 0:
-            raise BuildStepFailed(f"the suppressions in {path} cannot be read")
-        return parse_suppressions(file.content.decode("utf-8", "replace"))
 
     def _add_within_limit(self, given: Suppression) -> None:
         """As addSuppression, for a pattern that comes from the slave."""

@@ -12,6 +12,13 @@ from buildbot.config.names.places import places
 #: Module of ours -> its steps.
 OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.process.buildstep": ("BuildStep",),
+    "buildbot.steps.cmake": ("CMake",),
+    "buildbot.steps.cppcheck": ("Cppcheck",),
+    "buildbot.steps.dummy": ("Dummy", "FailingDummy", "RemoteDummy"),
+    "buildbot.steps.maxq": ("MaxQ",),
+    "buildbot.steps.mswin": ("Robocopy",),
+    "buildbot.steps.debs": ("DebCowbuilder", "DebLintian", "DebPbuilder", "UbuCowbuilder", "UbuPbuilder"),
+    "buildbot.steps.rpms": ("Mock", "MockBuildSRPM", "MockRebuild", "RpmBuild", "RpmLint", "RpmSpec"),
     "buildbot.steps.python": ("BuildEPYDoc", "PyFlakes", "PyLint", "Sphinx"),
     "buildbot.steps.python_twisted": ("BuildDebs", "HLint", "ProcessDocs", "RemovePYCs", "Trial"),
     "buildbot.steps.shell": (
@@ -28,8 +35,29 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.source.gitlab": ("GitLab",),
     "buildbot.steps.source.gitwriting": ("GitCommit", "GitPush", "GitTag"),
     "buildbot.steps.trigger": ("Trigger",),
+    "buildbot.steps.vstudio": (
+        *(f"VC{number}" for number in (6, 7, 8, 9, 10, 11, 12, 14, 141)),
+        *("VCExpress9", "VS2019", "VS2022", "VisualStudio"),
+        *(f"MsBuild{number}" for number in (4, 12, 14, 141, 16, 17)),
+    ),
     "buildbot.steps.warnings": ("Compile", "PerlModuleTest", "Test", "WarningCountingShellCommand"),
 }
+
+
+#: What some of them are called as well.
+_MICROSOFT = places(
+    "buildbot.steps.vstudio",
+    MsBuild="MsBuild4",
+    MsBuild15="MsBuild141",
+    VS2003="VC7",
+    VS2005="VC8",
+    VS2008="VC9",
+    VS2010="VC10",
+    VS2012="VC11",
+    VS2013="VC12",
+    VS2015="VC14",
+    VS2017="VC141",
+)
 
 
 def _ours(*modules: str) -> dict[str, str]:
@@ -39,16 +67,24 @@ def _ours(*modules: str) -> dict[str, str]:
 
 #: Path of some era -> {name: place}. For a path that is also a module of ours: what it gives besides its own.
 PATHS: Mapping[str, Mapping[str, str]] = {
-    "buildbot.plugins.steps": _ours(*OURS),
+    "buildbot.plugins.steps": _ours(*OURS) | _MICROSOFT,
     "buildbot.process.step": _ours("buildbot.process.buildstep")
     | places("buildbot.process.loggingstep", "LoggingBuildStep")
     | _ours("buildbot.steps.shell", "buildbot.steps.warnings"),
     "buildbot.process.step_twisted": _ours("buildbot.steps.python_twisted"),
+    "buildbot.steps.package": _ours("buildbot.steps.debs", "buildbot.steps.rpms"),
+    "buildbot.steps.package.deb.lintian": places("buildbot.steps.debs", "DebLintian"),
+    "buildbot.steps.package.deb.pbuilder": _ours("buildbot.steps.debs"),
+    "buildbot.steps.package.rpm.mock": _ours("buildbot.steps.rpms"),
+    "buildbot.steps.package.rpm.rpmbuild": places("buildbot.steps.rpms", "RpmBuild"),
+    "buildbot.steps.package.rpm.rpmlint": places("buildbot.steps.rpms", "RpmLint"),
+    "buildbot.steps.package.rpm.rpmspec": places("buildbot.steps.rpms", "RpmSpec"),
     "buildbot.steps.python_twisted": places("buildbot.steps.trialcounts", "TrialTestCaseCounter", "countFailedTests"),
     "buildbot.steps.shell": places("buildbot.steps.shell", SetProperty="SetPropertyFromCommand")
     | _ours("buildbot.steps.warnings")
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
+    "buildbot.steps.vstudio": _MICROSOFT,
     "buildbot.steps.source": _ours("buildbot.steps.source.git"),
     "buildbot.steps.source.git": _ours("buildbot.steps.source.gitwriting"),
     "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.git"),

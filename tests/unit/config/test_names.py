@@ -160,7 +160,7 @@ def test_what_was_dropped_says_what_to_write_instead(line: str, said: str) -> No
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
-        ("import buildbot.steps.vstudio", "not in this version"),
+        ("import buildbot.status.words", "not in this version"),
         ("import buildbot.www.hooks.github", "not in this version"),
         ("import buildbot.steps.shel", "did you mean 'buildbot.steps.shell'?"),
         ("import some_other_module", None),
