@@ -61,6 +61,7 @@ class HeldCommand:
         self._files = files
         self._window = Window(clock=clock, source=self._spool, acknowledged=self._progressed, lost=self._lost_output)
         self._upload: Window | None = None
+        self._upload_progressed: Callable[[], None] = lambda: None
         self._command: Command | None = None
         self._outcome: dict[str, Any] | None = None
         self._session: Session | None = None
@@ -207,15 +208,22 @@ class HeldCommand:
             """Sent, failed or cancelled: the source may be closed now."""
             window.detach()
             self._upload = None
+            self._upload_progressed = lambda: None
             return result
 
         window = Window(clock=self._clock, source=source, acknowledged=progressed, lost=lost)
         self._upload = window
+        self._upload_progressed = progressed
         _ = sent.addBoth(over)
         if self._session is not None:
             window.attach(self._sender("write"), source.base)
         progressed()
         return sent
+
+    def upload_grew(self) -> None:
+        if self._upload is not None:
+            self._upload.pump()
+        self._upload_progressed()
 
     # -- the connection
 

@@ -13,6 +13,7 @@ from buildslave.commands.filesystem import (
 )
 from buildslave.commands.shell import ShellCommand
 from buildslave.commands.upload import UploadFile
+from buildslave.commands.uploadtree import UploadDirectory
 from buildslave.errors import UnknownCommand
 
 COMMAND_VERSION = "3.3"
@@ -27,6 +28,7 @@ KINDS: dict[str, type[Command]] = {
     "listdir": ListDirectory,
     "rmfile": RemoveFile,
     "uploadFile": UploadFile,
+    "uploadDirectory": UploadDirectory,
     "downloadFile": DownloadFile,
 }
 

@@ -91,6 +91,9 @@ class Channel(Protocol):
     def upload(self, source: Source) -> "Deferred[None]":
         """Send `source` with the master's `write` call; fires when the master holds all of it."""
 
+    def upload_grew(self) -> None:
+        """The source of the upload has more, or is complete now."""
+
 
 class Command:
     """One ordered command. Its constructor checks the arguments and starts nothing."""

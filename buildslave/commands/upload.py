@@ -39,7 +39,7 @@ class UploadFile(Command):
     def __init__(self, order: Order, site: Site, channel: Channel) -> None:
         super().__init__(order, site, channel)
         args = order.args
-        self._path = _source_path(site, order, args)
+        self._path = source_path(site, order, args)
         self._most = args.count("maxsize")
         self._block = min(args.count("blocksize") or CHUNK, CHUNK)
         self._keep_times = args.flag("keepstamp", False)
@@ -81,6 +81,7 @@ class UploadFile(Command):
             self._sent.cancel()
 
 
-def _source_path(site: Site, order: Order, args: Arguments) -> Path:
+def source_path(site: Site, order: Order, args: Arguments) -> Path:
+    """What is to be sent."""
     name = args.text("slavesrc", "workersrc", "path")
     return confined_target(site.basedir, order.builddir, args.text("workdir", default=""), name)

@@ -1,6 +1,9 @@
 """Uploads and downloads: whole, by offset, over lost connections."""
 
+import io
 import os
+import socket
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +71,81 @@ class Uploads(Transfers):
         self.assertEqual(missing["rc"], 2)
         directory = await self.master.run("2", "uploadFile", slavesrc="build")
         self.assertEqual(directory["rc"], 1)
+
+
+class DirectoryUploads(Transfers):
+    def tree(self) -> Path:
+        top = self.builder() / "d"
+        (top / "sub" / "empty").mkdir(parents=True)
+        (top / "sub" / "big").write_bytes(CONTENT)
+        (top / "sub" / "run").write_text("#!/bin/sh")
+        (top / "sub" / "run").chmod(0o750)
+        os.utime(top / "sub" / "run", (1000, 2000))
+        (top / "link").symlink_to("sub/run")
+        return top
+
+    def sent(self) -> dict[str, tarfile.TarInfo]:
+        with tarfile.open(fileobj=io.BytesIO(self.master.uploads["1"])) as tar:
+            big = tar.extractfile("sub/big")
+            assert big is not None
+            self.assertEqual(big.read(), CONTENT)
+            return {entry.name: entry for entry in tar}
+
+    async def upload(self, **args: Any) -> dict[str, Any]:
+        return await self.master.run("1", "uploadDirectory", workdir="build", slavesrc="d", **args)
+
+    async def test_a_tree_arrives_whole(self) -> None:
+        top = self.tree()
+        with socket.socket(socket.AF_UNIX) as unsendable:
+            unsendable.bind(os.path.relpath(top / "socket"))
+            outcome = await self.upload()
+        found = self.sent()
+        self.assertEqual(set(found), {"sub", "sub/empty", "sub/big", "sub/run", "link"})
+        self.assertEqual(
+            (found["sub/run"].mode, found["sub/run"].mtime, found["link"].linkname), (0o750, 2000, "sub/run")
+        )
+        self.assertEqual(outcome["result"], {"size": len(self.master.uploads["1"]), "entries": 5})
+        self.assertIn(b"socket is no file", self.master.log("1").text("header"))
+
+    async def test_compressed(self) -> None:
+        self.tree()
+        for compress, magic in (("gz", b"\x1f\x8b"), ("bz2", b"BZh")):
+            self.master.uploads.clear()
+            self.master.outcomes.clear()
+            outcome = await self.master.run(
+                "1" if compress == "gz" else "2", "uploadDirectory", workdir="build", slavesrc="d", compress=compress
+            )
+            (stream,) = self.master.uploads.values()
+            self.assertEqual((outcome["rc"], stream[: len(magic)]), (0, magic))
+            self.master.uploads["1"] = stream
+            self.sent()
+
+    async def test_it_goes_on_after_a_lost_connection_and_after_a_master_that_lost_a_part(self) -> None:
+        self.tree()
+        self.master.drop_upload_at = 1_000_000
+        self.master.forget_upload_at, self.master.keep_of_upload = 2_000_000, 300_000
+        outcome = await self.upload()
+        self.assertEqual((outcome["rc"], self.master.logins), (0, 2))
+        self.sent()
+
+    async def test_more_than_maxsize_and_what_is_no_directory_are_errors(self) -> None:
+        self.tree()
+        outcome = await self.upload(maxsize=100_000)
+        self.assertEqual(outcome["rc"], 1)
+        self.assertIn("maxsize=100000", outcome["error"])
+        missing = await self.master.run("2", "uploadDirectory", workdir="build", slavesrc="none")
+        self.assertEqual(missing["rc"], 2)
+        file = await self.master.run("3", "uploadDirectory", workdir="build", slavesrc="d/sub/run")
+        self.assertEqual(file["rc"], 1)
+
+    async def test_interrupted_it_leaves_nothing(self) -> None:
+        self.tree()
+        self.master.unanswered = []
+        await self.master.order("1", "uploadDirectory", workdir="build", slavesrc="d")
+        await self.master.until(lambda: self.master.unanswered)
+        await self.master.call("interrupt", "1", "enough")
+        self.assertEqual((await self.master.ended("1"))["reason"], "interrupted")
+        self.assertEqual(list(self.basedir.glob(".upload-*")), [])
 
 
 class Downloads(Transfers):
