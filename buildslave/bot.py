@@ -1,5 +1,6 @@
 """The whole buildslave as a service: what buildbot.tac makes. It puts the parts together and does nothing itself."""
 
+import codecs
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from buildslave.commands.trees import remove_tree
 from buildslave.connection import Connection
 from buildslave.defaults import ORPHAN_GRACE_SECONDS, SPOOL_BYTES
 from buildslave.endpoints import master_endpoint
+from buildslave.eras.bound import BoundCommands
 from buildslave.leftovers import builder_directories, leftover_directories, remove_secrets
 from buildslave.mind import Mind
 from buildslave.patience import PatientClock
@@ -52,10 +54,12 @@ class BuildSlave(MultiService):
     - `delete_leftover_dirs`: remove directories of builders that the master no longer names; default no.
     - `connection_string`: a Twisted client endpoint, instead of host and port.
     - `orphan_grace_seconds`: how long commands go on without any master, default 3600.
+    - `unicode_encoding`: of the output of commands, for a master of Buildbot 0.9 to 4.x, which takes text alone. What
+      does not fit becomes U+FFFD. Default UTF-8. Our own master takes the bytes as they are.
     - `spool_size`: how many bytes of output may lie on disk, all commands together, while no master takes it; default 1
       GiB. When that is full the commands wait.
 
-    `usePTY`, `name`, `keepaliveTimeout`, `unicode_encoding` and `protocol` are accepted for tac files of other eras.
+    `usePTY`, `name`, `keepaliveTimeout` and `protocol` are accepted for tac files of other eras.
     Raises ValueError if an argument makes no sense.
     """
 
@@ -102,6 +106,7 @@ class BuildSlave(MultiService):
             raise ValueError(f"spool_size must be a number of bytes, not {spool_size!r}")
         if not orphan_grace_seconds > 0:
             raise ValueError(f"orphan_grace_seconds must be more than 0, not {orphan_grace_seconds!r}")
+        self.encoding = known_encoding(unicode_encoding or "utf-8")
         self.slavename = slavename or name or ""
         if not self.slavename or passwd is None:
             raise ValueError("a buildslave needs a slavename and a passwd")
@@ -115,19 +120,17 @@ class BuildSlave(MultiService):
         self.spool = SpoolDirectory(self.basedir, spool_size)
         self._clock = PatientClock(self._reactor)
         self._processes = StartedProcesses(self.spool.path, self._reactor)
-        self.commands = Commands(
-            Site(
-                basedir=self.basedir,
-                reactor=self._reactor,
-                clock=self._clock,
-                environ=self._environ,
-                use_pty=bool(usepty or usePTY),
-                umask=umask,
-                processes=self._processes,
-            ),
-            self.spool,
-            orphan_grace_seconds=orphan_grace_seconds,
+        self.site = Site(
+            basedir=self.basedir,
+            reactor=self._reactor,
+            clock=self._clock,
+            environ=self._environ,
+            use_pty=bool(usepty or usePTY),
+            umask=umask,
+            processes=self._processes,
         )
+        self.commands = Commands(self.site, self.spool, orphan_grace_seconds=orphan_grace_seconds)
+        self.bound = BoundCommands(self._clock)
         self._connection = Connection(
             clock=self._clock,
             endpoint=endpoint
@@ -172,6 +175,7 @@ class BuildSlave(MultiService):
         if self._retiring.running:
             self._retiring.stop()
         await maybeDeferred(self._connection.stopService)
+        await self.bound.stop()
         await self.commands.stop()
         self._processes.stop()
         self._clock.stop()
@@ -191,6 +195,7 @@ class BuildSlave(MultiService):
 
     def disconnected(self, session: Session) -> None:
         self.commands.detach(session)
+        self.bound.connection_lost(session)
 
     def holds_commands(self) -> bool:
         return not self.commands.idle
@@ -211,12 +216,13 @@ class BuildSlave(MultiService):
             "resumable": {"dialect": DIALECT, "incarnation": self._incarnation, "commands": self.commands.ids},
         }
 
-    def make_builder_directories(self, builders: list[tuple[str, str]]) -> None:
+    def make_builder_directories(self, builders: list[tuple[str, str]]) -> list[Path]:
         directories = builder_directories(self.basedir, builders)
         for directory in directories:
             directory.mkdir(parents=True, exist_ok=True)
         if self._delete_leftovers:
             _ = in_background(self._remove_leftovers(directories), doing="removing the directories of former builders")
+        return directories
 
     async def _remove_leftovers(self, wanted: list[Path]) -> None:
         for directory in leftover_directories(self.basedir, wanted):
@@ -256,13 +262,22 @@ class BuildSlave(MultiService):
             )
 
     def _stop_if_idle(self) -> None:
-        if self.commands.idle:
+        if self.commands.idle and self.bound.idle:
             self._retiring.stop()
             self.stop_when_told()
 
 
 Worker = BuildSlave
 """The name in tac files of buildbot-worker."""
+
+
+def known_encoding(name: str) -> str:
+    """Raises ValueError for one that Python does not know."""
+    try:
+        codecs.getincrementaldecoder(name)
+    except LookupError:
+        raise ValueError(f"unicode_encoding: {name!r} is no encoding of text") from None
+    return name
 
 
 def global_reactor() -> Any:

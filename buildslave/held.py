@@ -5,7 +5,6 @@ the command's `run` ends; *finished* until the master answered True to `finished
 takes goes to disk; what is finished and not taken outlives even the slave's process.
 """
 
-import time
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
@@ -16,7 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from buildslave.background import in_background
-from buildslave.commands.base import Command, Outcome, Reason
+from buildslave.commands.base import Command, Outcome
+from buildslave.running import run_to_end
 from buildslave.session import Session, lost_with_connection
 from buildslave.spool import Spool
 from buildslave.spooldir import CommandFiles, Kept
@@ -96,19 +96,7 @@ class HeldCommand:
         _ = in_background(self._run(command), doing=f"running command {self.command_id}")
 
     async def _run(self, command: Command) -> None:
-        started = time.monotonic()
-        try:
-            outcome = await command.run()
-        except CancelledError:
-            outcome = Outcome(rc=-1, reason=Reason.INTERRUPTED)
-        except OSError as error:
-            self.header(f"{error}\n")
-            outcome = Outcome(rc=error.errno or -1, error=str(error))
-        except Exception as error:
-            self._log.failure("command {id} failed inside the slave", id=self.command_id)
-            self.header(f"the slave failed: {error!r}\n")
-            outcome = Outcome(rc=-1, error=f"the slave failed: {error!r}")
-        self._end(outcome.to_wire(time.monotonic() - started))
+        self._end(await run_to_end(command, self))
 
     def _end(self, outcome: dict[str, Any]) -> None:
         self._outcome = outcome

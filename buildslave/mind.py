@@ -1,14 +1,20 @@
 """What the master may call on the slave. Each method checks, converts and delegates.
 
-docs/slave-protocol.md lists them.
+docs/slave-protocol.md lists them. Which dialect the master speaks is seen from its calls: one that attaches or orders
+speaks ours; one that names its builders without having attached is of another era, and gets an object for each.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.logger import Logger
 from twisted.spread import pb
 
+from buildslave.commands.base import Site
+from buildslave.eras.bound import BoundCommands
+from buildslave.eras.builder import Builders, Place
+from buildslave.eras.spelling import as_text
 from buildslave.errors import BadArguments
 from buildslave.registry import Commands
 from buildslave.session import Session
@@ -17,11 +23,15 @@ from buildslave.session import Session
 class Slave(Protocol):
     """What the mind needs of the whole slave."""
 
+    site: Site
     commands: Commands
+    bound: BoundCommands
+    encoding: str
+    """Of output, for masters that want text."""
 
     def describe(self) -> dict[str, Any]: ...
 
-    def make_builder_directories(self, builders: list[tuple[str, str]]) -> None: ...
+    def make_builder_directories(self, builders: list[tuple[str, str]]) -> list[Path]: ...
 
     def stop_when_told(self) -> None: ...
 
@@ -36,6 +46,9 @@ class Mind(pb.Referenceable):
         self._slave = slave
         self._session = session
         self._heard = heard
+        self._attached = False
+        self._wants_text = False
+        self._builders: Builders | None = None
 
     def remoteMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:
         self._heard()
@@ -44,7 +57,11 @@ class Mind(pb.Referenceable):
     def remote_getSlaveInfo(self) -> dict[str, Any]:
         return self._slave.describe()
 
-    remote_getWorkerInfo = remote_getSlaveInfo
+    def remote_getWorkerInfo(self) -> dict[str, Any]:
+        """Asked by masters of 0.9 and later, which take each key for a property of the worker."""
+        self._wants_text = True
+        told = self._slave.describe()
+        return {name: told[name] for name in told if name not in ("resumable", "slave_commands")}
 
     def remote_getVersion(self) -> str:
         return str(self._slave.describe()["version"])
@@ -56,6 +73,7 @@ class Mind(pb.Referenceable):
     def remote_attach(self, wanted: dict[str, int | None]) -> dict[str, str]:
         if not isinstance(wanted, dict):
             raise BadArguments("attach: needs a dict of command ids and positions")
+        self._attached = True
         return self._slave.commands.attach(self._session, wanted)
 
     def remote_resume(self, command_id: str, held: int) -> str:
@@ -64,6 +82,7 @@ class Mind(pb.Referenceable):
     def remote_order(self, order: dict[str, Any]) -> bool | str:
         if not isinstance(order, dict):
             raise BadArguments("order: needs a dict")
+        self._attached = True
         return self._slave.commands.order(self._session, order)
 
     def remote_interrupt(self, command_id: str, why: str) -> None:
@@ -72,16 +91,31 @@ class Mind(pb.Referenceable):
     def remote_disown(self, command_id: str) -> None:
         self._slave.commands.disown(command_id)
 
-    def remote_setBuilderList(self, builders: list[tuple[str, str]]) -> bool:
+    def remote_setBuilderList(self, builders: list[tuple[str, str]]) -> bool | dict[str, pb.Referenceable]:
         try:
-            checked = [(str(name), str(builddir)) for name, builddir in builders]
+            checked = [(str(as_text(name)), str(as_text(builddir))) for name, builddir in builders]
         except (TypeError, ValueError):
             raise BadArguments("setBuilderList: needs a list of (name, builddir)") from None
-        self._slave.make_builder_directories(checked)
-        return True
+        directories = self._slave.make_builder_directories(checked)
+        if self._attached:
+            return True
+        if self._builders is None:
+            self._builders = self._meet_master_of_other_era()
+        return {**self._builders.named({name: path for (name, _), path in zip(checked, directories, strict=True)})}
 
-    def remote_print(self, message: str) -> None:
-        self._log.info("message from the master: {message}", message=message)
+    def _meet_master_of_other_era(self) -> Builders:
+        self._slave.commands.attach(self._session, {})  # it cannot name what another master left here
+        place = Place(
+            site=self._slave.site,
+            commands=self._slave.bound,
+            session=self._session,
+            encoding=lambda: self._slave.encoding if self._wants_text else None,
+            stop=self._slave.stop_when_told,
+        )
+        return Builders(place)
+
+    def remote_print(self, message: str | bytes) -> None:
+        self._log.info("message from the master: {message}", message=as_text(message))
 
     def remote_shutdown(self) -> None:
         self._log.info("the master asks this slave to stop")

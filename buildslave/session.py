@@ -57,10 +57,20 @@ class Session:
 
     def call(self, method: str, *args: Any, timeout_seconds: float = ANSWER_SECONDS) -> Deferred[Any]:
         """Call the avatar. The Deferred always fires: with the answer, the master's error, or the lost connection."""
-        if self._avatar is None or self.lost:
+        return self.call_on(self._avatar, method, *args, timeout_seconds=timeout_seconds)
+
+    def call_on(
+        self,
+        reference: RemoteReference | None,
+        method: str,
+        *args: Any,
+        timeout_seconds: float = ANSWER_SECONDS,
+    ) -> Deferred[Any]:
+        """The same for another object of the master's."""
+        if reference is None or self.lost:
             return fail(DeadReferenceError("not connected to the master"))
         try:
-            answer: Deferred[Any] = self._avatar.callRemote(method, *args)
+            answer: Deferred[Any] = reference.callRemote(method, *args)
         except Exception:
             return fail(Failure())
         _ = answer.addTimeout(timeout_seconds, self._clock)

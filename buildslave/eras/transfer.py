@@ -1,0 +1,121 @@
+"""Files to and from a master of another era, through the `writer` or `reader` that it gives with the arguments.
+
+Neither knows positions: what is written is added at the end, what is read comes from where the last reading ended.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.spread.pb import RemoteReference
+
+from buildslave.errors import BadArguments
+from buildslave.session import Session, lost_with_connection
+
+UNPACK_SECONDS = 3600.0
+"""The master unpacks a directory before it answers, and says nothing meanwhile."""
+
+
+class Reader:
+    """A file of the master's, read from its beginning to its end, each block once."""
+
+    def __init__(self, session: Session, reference: RemoteReference) -> None:
+        self._session = session
+        self._reference = reference
+        self._turn = DeferredLock()
+        self._start = 0
+        self._data = bytearray()
+        self._over = False
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Fewer than `length` bytes only at the end. `offset` may go forward alone."""
+        await self._turn.acquire()
+        try:
+            while not self._over and self._start + len(self._data) < offset + length:
+                self._add(await _answer(self._session, self._reference, "read", length))
+            del self._data[: offset - self._start]
+            self._start = offset
+            return bytes(self._data[:length])
+        finally:
+            self._turn.release()
+
+    def _add(self, data: Any) -> None:
+        if isinstance(data, str):  # at its end a master says "", or b""
+            data = data.encode("utf-8", "surrogateescape")
+        if not isinstance(data, bytes):
+            raise OSError(f"the master sent {type(data).__name__} instead of bytes")
+        self._over = not data
+        self._data += data
+
+
+class Transfer:
+    """What one command has to do with the master's files."""
+
+    _log = Logger()
+
+    def __init__(self, session: Session, command: str, args: Mapping[str, Any]) -> None:
+        """Takes the reference out of the arguments. Raises BadArguments if the command needs one and has none."""
+        self._session = session
+        self._command = command
+        self._writer = _reference(command, args, "writer") if command in ("uploadFile", "uploadDirectory") else None
+        reader = _reference(command, args, "reader") if command == "downloadFile" else None
+        self._reader_reference = reader
+        self._reader = None if reader is None else Reader(session, reader)
+
+    async def ask(self, method: str, *args: Any) -> Any:
+        """What a command asks the master for: a block of the file that it fetches."""
+        if method != "read" or self._reader is None:
+            raise OSError(f"this master knows nothing of {method!r}")
+        return await self._reader.read(*args)
+
+    def write(self, data: bytes) -> Deferred[Any]:
+        return self._session.call_on(self._writer, "write", data)
+
+    async def finish(self, outcome: dict[str, Any]) -> dict[str, Any]:
+        """The command has ended: let the master close the file, or unpack the directory. What the master says to that
+        may change the outcome."""
+        try:
+            await self._finish(outcome)
+        except OSError as error:
+            if outcome["rc"] == 0:
+                return {**outcome, "rc": 1, "error": str(error)}
+            self._log.warn("a transfer was not brought to its end: {why}", why=str(error))
+        return outcome
+
+    async def _finish(self, outcome: Mapping[str, Any]) -> None:
+        if self._reader_reference is not None:
+            await _answer(self._session, self._reader_reference, "close")
+        if self._writer is None:
+            return
+        if self._command == "uploadDirectory":
+            if outcome["rc"] == 0:
+                await _answer(self._session, self._writer, "unpack", seconds=UNPACK_SECONDS)
+            return
+        await _answer(self._session, self._writer, "close")
+        times = outcome["result"] or {}
+        if "mtime" in times:
+            await _answer(self._session, self._writer, "utime", (times["atime"], times["mtime"]))
+
+
+def _reference(command: str, args: Mapping[str, Any], name: str) -> RemoteReference:
+    found = args.get(name)
+    if not isinstance(found, RemoteReference):
+        raise BadArguments(f"{command}: argument {name!r} must be an object of the master's, not {found!r}")
+    return found
+
+
+async def _answer(
+    session: Session, reference: RemoteReference, method: str, *args: Any, seconds: float | None = None
+) -> Any:
+    """The master's answer. Raises OSError with what the master says against it, CancelledError if it is gone."""
+    limit = {} if seconds is None else {"timeout_seconds": seconds}
+    try:
+        return await session.call_on(reference, method, *args, **limit)
+    except CancelledError:
+        raise
+    except Exception as error:
+        if lost_with_connection(Failure()):
+            raise CancelledError from None
+        raise OSError(f"the master refuses to {method}: {error}") from None
