@@ -58,8 +58,8 @@ class TrialTestCaseCounter(LogLineObserver):
 
     def outLineReceived(self, line: str) -> None:
         line = line[:MOST_EXAMINED]
-        if self._ran is not None and (end := _END.match(line)):
-            self.counts = _counts(self._ran, end[1] or "")
+        if end := _END.match(line):
+            self.counts = _counts(self._ran or 0, end[1] or "")  # without tests it does not say how many
             self._in_problems = False
             return
         if ran := _RAN.match(line):

@@ -128,6 +128,7 @@ _STEP_BASES = {
 }
 _CHANNELS = places("buildbot.process.logchannels", "ChunkTypes", "HEADER", "STDERR", "STDOUT")
 _TEST_RESULT = places("buildbot.process.testresults", "TestResult")
+_FACTORIES = places("buildbot.steps.factories", "CPAN", "Distutils", "GNUAutoconf", "Trial")
 _CHOSEN = places("buildbot.process.userviews", "enforceChosenSlave", "enforceChosenWorker")
 _UTIL = places(
     "buildbot.config.util",
@@ -185,6 +186,7 @@ TABLE: Mapping[str, Mapping[str, str]] = {
         **places("buildbot.config.builder", "BuilderConfig"),
         **places("buildbot.config.retention", "JanitorConfigurator", "Keep"),
         **places("buildbot.process.factory", "BuildFactory"),
+        **_FACTORIES,
         **places("buildbot.process.observers", "LogLineObserver"),
         **_CHOSEN,
         **_GIT_LOGIN,
@@ -199,7 +201,17 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.process.buildrequest": _BUILD_REQUEST,
     "buildbot.process.buildstep": _STEP_BASES
     | RESULTS,
+    "buildbot.process.factory": _FACTORIES,
     "buildbot.process.logobserver": _OBSERVERS,
+    "buildbot.process.process_twisted": places(
+        "buildbot.steps.factories",
+        "FullTwistedBuildFactory",
+        "QuickTwistedBuildFactory",
+        "TwistedBaseFactory",
+        "TwistedDebsBuildFactory",
+        "TwistedReactorsBuildFactory",
+        "TwistedTrial",
+    ),
     "buildbot.reporters": {},
     "buildbot.reporters.generators.build": _GENERATORS,
     "buildbot.reporters.mail": _MAIL | places("buildbot.status.mail", "Domain"),

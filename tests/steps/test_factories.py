@@ -1,0 +1,124 @@
+"""The ready-made factories build small projects of their kinds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from buildbot.config import names
+from buildbot.config.errors import ConfigErrors
+from buildbot.process.factory import BuildFactory, s
+from buildbot.process.results import SUCCESS
+from buildbot.steps.factories import (
+    CPAN,
+    Distutils,
+    FullTwistedBuildFactory,
+    GNUAutoconf,
+    QuickTwistedBuildFactory,
+    Trial,
+    TwistedDebsBuildFactory,
+    TwistedReactorsBuildFactory,
+)
+from buildbot.steps.shell import ShellCommand
+from tests.rig import Built
+from tests.steps.case import StepsCase
+from tests.tools import require_tool
+
+SOURCE = s(ShellCommand, name="source", command="true")
+
+
+def told(factory: BuildFactory) -> list[tuple[str, Any]]:
+    """The name and the command of each step after the source."""
+    return [(step.name, step.command) for step in factory.new_steps()[1:]]
+
+
+class TestFactories(StepsCase):
+    async def build(self, factory: BuildFactory) -> Built:
+        self.rig.add_builder("b", factory)
+        return await self.rig.build("b")
+
+    async def test_autoconf(self) -> None:
+        require_tool("make", "make")
+        rules = "".join(f"{target}:\n\t@echo {target} $(FLAVOUR)\n" for target in ("all", "check", "distcheck"))
+        self.put({"configure": "#!/bin/sh\necho configured $FLAVOUR $1\n", "Makefile": rules})
+        (self.work / "configure").chmod(0o755)
+        factory = GNUAutoconf(SOURCE, configureEnv={"FLAVOUR": "sweet"}, configureFlags=["--a b"], reconf="true")
+        factory.addStep(ShellCommand, name="more", command="true")
+        built = await self.build(factory)
+        assert list(built.results.items()) == [
+            (name, SUCCESS) for name in ("source", "autoreconf", "configure", "compile", "test", "distcheck", "more")
+        ]
+        assert built.text("configure") == "configured sweet --a b\n"
+        assert built.text("distcheck") == "distcheck sweet\n"
+
+    def test_what_autoconf_may_leave_out(self) -> None:
+        factory = GNUAutoconf(SOURCE, reconf=True, configure="CC=gcc ./configure", configureFlags=["-x y"], test=None)
+        assert told(factory) == [
+            ("autoreconf", ("autoreconf", "-si")),
+            ("configure", "CC=gcc ./configure '-x y'"),
+            ("compile", ("make", "all")),
+            ("distcheck", ("make", "distcheck")),
+        ]
+        assert told(GNUAutoconf(SOURCE, configure=None, compile=None, test=None, distcheck=None)) == []
+        assert told(GNUAutoconf(SOURCE, ["sh", "configure"], {}, ["-x"]))[0][1] == ["sh", "configure", "-x"]
+        with self.assertRaises(ConfigErrors):
+            GNUAutoconf(SOURCE, configureFlags="--x")
+
+    async def test_a_perl_module(self) -> None:
+        require_tool("perl", "perl")
+        self.put(
+            {
+                "Makefile.PL": "use ExtUtils::MakeMaker;\nWriteMakefile(NAME => 'Mine', VERSION => 1);\n",
+                "lib/Mine.pm": "package Mine;\n1;\n",
+                "t/a.t": 'use Mine; print "1..2\\nok 1\\nok 2\\n";',
+            }
+        )
+        built = await self.build(CPAN(SOURCE))
+        assert set(built.results.values()) == {SUCCESS}, built.text("configure")
+        assert built.step("test").state_text == "test: 2 tests 2 passed"
+
+    async def test_python_packages(self) -> None:
+        self.put(
+            {
+                "setup.py": "import sys; print(sys.argv)\n",
+                "t_mine.py": "from unittest import TestCase\nclass T(TestCase):\n def test_it(self): pass\n",
+            }
+        )
+        built = await self.build(Distutils(SOURCE, python=sys.executable, test="echo tested"))
+        assert built.text("compile") == "['./setup.py', 'build']\n"
+        assert built.text("test") == "tested\n"
+        trial = str(Path(sys.executable).parent / "trial")
+        factory = Trial(
+            SOURCE, buildpython=[sys.executable, "-B"], trialpython=[sys.executable], trial=trial, tests="t_mine"
+        )
+        built = await self.build(factory)
+        assert built.results == {"source": SUCCESS, "compile": SUCCESS, "trial": SUCCESS}
+        assert built.step("trial").state_text == "1 test passed"
+
+    def test_those_for_twisted(self) -> None:
+        quick = QuickTwistedBuildFactory(SOURCE, python=["python2", "python3"])
+        assert [step.name for step in quick.new_steps()] == [
+            "source",
+            "hlint",
+            "remove_pyc",
+            "compile",
+            "trial",
+            "compile",
+            "trial",
+        ]
+        full = FullTwistedBuildFactory(SOURCE, processDocs=True, runTestsRandomly=True, compileOpts2=["-x"])
+        docs, build, _, trial = full.new_steps()[1:]
+        assert docs.name == "process-docs"
+        assert build.command == ["python", "setup.py", "build_ext", "-x", "-i"]
+        assert trial.argv() == ["python", "./bin/trial", "--reporter=bwverbose", "--random=0", "twisted"]
+        reactors = TwistedReactorsBuildFactory(SOURCE, reactors=["poll", "epoll"]).new_steps()
+        assert [step.name for step in reactors[2:]] == ["remove_pyc", "poll", "remove_pyc", "epoll"]
+        assert "--reactor=epoll" in reactors[-1].argv()
+        assert [step.name for step in TwistedDebsBuildFactory(SOURCE).new_steps()[1:]] == ["process-docs", "debuild"]
+
+    def test_they_are_where_older_configurations_look_for_them(self) -> None:
+        names.install()
+        given: dict[str, Any] = {}
+        exec("from buildbot.process.factory import GNUAutoconf, Trial\nfrom buildbot.plugins import util", given)
+        assert given["GNUAutoconf"] is given["util"].GNUAutoconf is GNUAutoconf
