@@ -225,6 +225,8 @@ class Parts:
             scheduler_names=lambda: list(self._schedulers),
             secrets=self.secrets,
             in_thread=self._in_thread,
+            reactor=self._reactor,
+            basedir=self._basedir,
         )
 
     # -- starting and stopping them

@@ -164,6 +164,8 @@ class Rig:
             scheduler_names=lambda: [each.name for each in self.config.schedulers],
             secrets=self.secrets,
             log_limit=self.log_limit,
+            reactor=clock,
+            basedir=self.base,
         )
 
     # -- configuration

@@ -6,9 +6,7 @@ Knows nothing of repositories; what is asked of one is in `buildbot.changes.gitr
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -19,15 +17,12 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from buildbot.changes.base import PollFailed
+from buildbot.process.masterprogram import session_words
 from buildbot.process.outside import decoded
 
 MOST_OUTPUT = 64 * 1024 * 1024
 _ERRORS_KEPT = 4000
 _GRACE_SECONDS = 3.0
-
-# A command line that runs the rest of its words as leader of a new session: no terminal to ask for a password on, and
-# one group to kill. setsid(1) is a millisecond, a Python is thirty.
-_SETSID = ("import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])",)
 
 
 class GitFailed(PollFailed):
@@ -55,8 +50,7 @@ class Git:
         self._slots = slots
         self._environ = environ
         self._hide = hide
-        setsid = shutil.which("setsid")
-        self._prefix = (setsid,) if setsid else (sys.executable, "-I", "-S", "-c", *_SETSID)
+        self._prefix = session_words()
 
     async def run(
         self,

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
@@ -80,6 +81,8 @@ class BuildServices:
     log_limit: Limit | None = None
     url_of: Callable[[str, int], str]  # the address of the page of a builder's build
     in_thread: Callable[..., Deferred[Any]] = maybeDeferred  # runs what takes its time
+    reactor: Any = None  # starts what a step runs on the master
+    basedir: Path = Path()  # of the master
 
 
 class Build(BuildFacts):

@@ -221,24 +221,32 @@ class ShellMixin:
 
     def own_words(self) -> str:
         """The command as a short text for people: its first words."""
-        command = self.command
-        if not command:
-            return ""
-        if isinstance(command, bytes):
-            command = command.decode("utf-8", "replace")
-        parts = command.split() if isinstance(command, str) else _flat(command)
-        if not parts:
-            return ""
-        return "'" + " ".join(parts[:2]) + (" ...'" if len(parts) > 2 else "'")
+        return command_in_words(self.command)
 
 
-def _flat(command: Any) -> list[str]:
+def command_in_words(command: Any) -> str:
+    """A command, as a string or words, as a short text for people: its first words."""
+    if not command:
+        return ""
+    if isinstance(command, bytes):
+        command = command.decode("utf-8", "replace")
+    parts = command.split() if isinstance(command, str) else flat_words(command)
+    if not parts:
+        return ""
+    return "'" + " ".join(parts[:2]) + (" ...'" if len(parts) > 2 else "'")
+
+
+def flat_words(command: Any, *, shown: bool = True) -> list[str]:
+    """The words of a command whose lists may be nested.
+
+    shown: of `("obfuscated", real, fake)` the fake, else the real.
+    """
     flat: list[str] = []
     for part in command:
         if isinstance(part, tuple) and len(part) == 3 and part[0] == "obfuscated":
-            flat.append(str(part[2]))
+            flat.append(str(part[2 if shown else 1]))
         elif isinstance(part, (list, tuple)):
-            flat.extend(_flat(part))
+            flat.extend(flat_words(part, shown=shown))
         else:
             flat.append(part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part))
     return flat

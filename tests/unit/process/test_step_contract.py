@@ -299,7 +299,7 @@ class TestErrors(RigCase):
 
         built = await self.run_steps(Asks(ask))
         assert built.results == {"asks": EXCEPTION}
-        assert "slave bot does not know the command 'cvs'" in built.text("asks", "err.text")
+        assert "slave bot (buildslave 1.0.0a1) does not know the command 'cvs'" in built.text("asks", "err.text")
         assert "Traceback" not in built.text("asks", "err.text")
         (command,) = built.commands("asks")
         assert command.state == "finished"

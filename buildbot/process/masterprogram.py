@@ -1,0 +1,164 @@
+"""A program that runs on the master, for a step: its output as it comes, its end with all that it has started.
+
+It leads a session of its own, so that one signal reaches its whole group. Whoever starts it ends it: a process of the
+master that is killed leaves it running, which is why such a step is not `resumable`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+from buildbot.store.logfiles import Channel
+
+GRACE_SECONDS = 5.0
+"""From a signal to SIGKILL, from that to giving up, and for output that goes on when the program has ended."""
+
+_REFERENCE = re.compile(r"\$\{([0-9A-Za-z_]*)\}")
+_SETSID = "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+def session_words() -> tuple[str, ...]:
+    """A command line that runs the rest of its words as leader of a new session: no terminal to ask on, and one group
+    to signal. setsid(1) is a millisecond, a Python is thirty."""
+    setsid = shutil.which("setsid")
+    return (setsid,) if setsid else (sys.executable, "-I", "-S", "-c", _SETSID)
+
+
+def environment(own: Mapping[str, str], given: Mapping[str, Any] | None) -> dict[str, str]:
+    """`own`, with each variable of `given` set: None removes one, a list is joined with the path separator, and
+    `${NAME}` is the variable of `own` (nothing if there is none)."""
+    environ = dict(own)
+    for name, value in (given or {}).items():
+        if value is None:
+            environ.pop(name, None)
+            continue
+        text = os.pathsep.join(str(part) for part in value) if isinstance(value, (list, tuple)) else str(value)
+        environ[name] = _REFERENCE.sub(lambda found: own.get(found.group(1), ""), text)
+    return environ
+
+
+class Ended(NamedTuple):
+    """How a program ended: its exit code, or the number of the signal; both None when it was given up."""
+
+    code: int | None
+    signal: int | None
+
+
+class MasterProgram(ProcessProtocol):
+    """One program. `ended` fires with `Ended`, or fails when `output` raised; the program is then ended.
+
+    reactor: starts it, and its clock. output: takes what it writes. Nothing is written to its input.
+    """
+
+    def __init__(self, reactor: Any, output: Callable[[Channel, bytes], None]) -> None:
+        self.ended: Deferred[Ended] = Deferred()
+        self._reactor = reactor
+        self._output = output
+        self._pid: int | None = None
+        self._timer: IDelayedCall | None = None
+        self._problem: Failure | None = None
+        self._stopping = False
+
+    def start(self, argv: Sequence[str], environ: Mapping[str, str], directory: str, *, terminal: bool = False) -> None:
+        """Raises OSError when it cannot be started. terminal: it gets a terminal of its own."""
+        if not os.path.isdir(directory):
+            raise NotADirectoryError(20, "there is no such directory on the master", directory)
+        program = os.path.join(directory, argv[0]) if os.sep in argv[0] else argv[0]
+        if shutil.which(program, path=environ.get("PATH")) is None:
+            raise FileNotFoundError(2, "there is no such program on the master", argv[0])
+        words = [os.fsencode(word) for word in ((*argv,) if terminal else (*session_words(), *argv))]
+        self._reactor.spawnProcess(
+            self,
+            words[0],
+            words,
+            env={os.fsencode(name): os.fsencode(value) for name, value in environ.items()},
+            path=os.fsencode(directory),
+            usePTY=terminal,
+        )
+
+    def end(self, name: str = "KILL") -> None:
+        """Signal its group, and some seconds later do it for certain."""
+        if self.ended.called or self._stopping:
+            return
+        self._stopping = True
+        self._signal(getattr(signal, f"SIG{name.removeprefix('SIG')}"))
+        self._plan(self._end_for_certain)
+
+    # -- told by Twisted
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        self._pid = transport.pid
+        with suppress(AttributeError):  # a terminal has no end of its input of its own
+            transport.closeStdin()
+
+    def outReceived(self, data: bytes) -> None:
+        self._take(Channel.STDOUT, data)
+
+    def errReceived(self, data: bytes) -> None:
+        self._take(Channel.STDERR, data)
+
+    def processExited(self, reason: Failure) -> None:
+        if not self._stopping:
+            self._plan(self._let_go)
+
+    def processEnded(self, reason: Failure) -> None:
+        if self._stopping:
+            self._signal(signal.SIGKILL)  # what it had started
+        self._over(Ended(getattr(reason.value, "exitCode", None), getattr(reason.value, "signal", None)))
+
+    # -- inside
+
+    def _take(self, channel: Channel, data: bytes) -> None:
+        if self._problem is not None or self.ended.called:
+            return
+        try:
+            self._output(channel, data)
+        except Exception:
+            self._problem = Failure()
+            self.end()
+
+    def _end_for_certain(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._let_go()
+        self._plan(lambda: self._over(Ended(None, None)))
+
+    def _let_go(self) -> None:
+        transport: Any = self.transport
+        transport.loseConnection()
+
+    def _over(self, how: Ended) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if not self.ended.called:
+            if self._problem is None:
+                self.ended.callback(how)
+            else:
+                self.ended.errback(self._problem)
+
+    def _plan(self, call: Callable[[], None]) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = self._reactor.callLater(GRACE_SECONDS, call)
+
+    def _signal(self, number: int) -> None:
+        if self._pid is None:
+            return
+        try:
+            os.killpg(self._pid, number)
+        except OSError:
+            transport: Any = self.transport
+            with suppress(Exception):  # not yet the leader of its group, or gone
+                transport.signalProcess(number)
