@@ -20,6 +20,7 @@ from buildslave.running import run_to_end
 from buildslave.session import Session, lost_with_connection
 from buildslave.spool import Spool
 from buildslave.spooldir import CommandFiles, Kept
+from buildslave.uploading import Upload
 from buildslave.window import Source, Window
 
 PAUSE_BYTES = 1024 * 1024
@@ -60,8 +61,7 @@ class HeldCommand:
         self._spool = spool
         self._files = files
         self._window = Window(clock=clock, source=self._spool, acknowledged=self._progressed, lost=self._lost_output)
-        self._upload: Window | None = None
-        self._upload_progressed: Callable[[], None] = lambda: None
+        self._upload: Upload | None = None
         self._command: Command | None = None
         self._outcome: dict[str, Any] | None = None
         self._session: Session | None = None
@@ -182,36 +182,14 @@ class HeldCommand:
                 self.detach()
 
     def upload(self, source: Source) -> Deferred[None]:
-        sent: Deferred[None] = Deferred()
-
-        def progressed() -> None:
-            if window.drained and not sent.called:
-                sent.callback(None)
-
-        def lost(held: int, why: str) -> None:
-            if not sent.called:
-                sent.errback(OSError(why))
-
-        def over(result: Any) -> Any:
-            """Sent, failed or cancelled: the source may be closed now."""
-            window.detach()
-            self._upload = None
-            self._upload_progressed = lambda: None
-            return result
-
-        window = Window(clock=self._clock, source=source, acknowledged=progressed, lost=lost)
-        self._upload = window
-        self._upload_progressed = progressed
-        _ = sent.addBoth(over)
+        self._upload = Upload(source, self._clock)
         if self._session is not None:
-            window.attach(self._sender("write"), source.base)
-        progressed()
-        return sent
+            self._upload.attach(self._sender("write"))
+        return self._upload.sent
 
     def upload_grew(self) -> None:
         if self._upload is not None:
-            self._upload.pump()
-        self._upload_progressed()
+            self._upload.grew()
 
     # -- the connection
 
@@ -237,7 +215,7 @@ class HeldCommand:
         self._repeat_seconds = FIRST_REPEAT_SECONDS
         self._window.attach(self._sender("output"), max(held, self._spool.base))
         if self._upload is not None:
-            self._upload.attach(self._sender("write"), self._upload.acknowledged)
+            self._upload.attach(self._sender("write"))
         waiting, self._attached = self._attached, []
         for each in waiting:
             each.callback(None)

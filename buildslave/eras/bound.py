@@ -22,6 +22,7 @@ from buildslave.running import run_to_end
 from buildslave.segment import Segment
 from buildslave.session import Session, lost_with_connection
 from buildslave.spool import Spool
+from buildslave.uploading import Upload
 from buildslave.window import Source, Window
 
 KILL_WAIT_SECONDS = 10.0
@@ -62,6 +63,7 @@ class BoundCommand:
         self._window = Window(clock=clock, source=self._spool, acknowledged=self._progressed, lost=self._lost_output)
         self._drained: Deferred[None] = Deferred()
         self._command: Command | None = None
+        self._upload: Upload | None = None
         self._killed = False
         self.ended: Deferred[None] = Deferred()
         """Fires when the command itself has ended, whether or not the master was told."""
@@ -81,7 +83,7 @@ class BoundCommand:
             outcome = await run_to_end(command, self)
             self.ended.callback(None)
             if not self._killed:
-                await self._tell(await self._transfer.finish(outcome))
+                await self._tell(await self._transfer.finish(outcome, self.header))
         finally:
             self.over.callback(None)
 
@@ -130,30 +132,22 @@ class BoundCommand:
         return await self._transfer.ask(method, *args)
 
     def upload(self, source: Source) -> Deferred[None]:
-        sent: Deferred[None] = Deferred()
-
-        def progressed() -> None:
-            if window.drained and not sent.called:
-                sent.callback(None)
+        self._upload = upload = Upload(source, self._clock)
 
         def refused(failure: Failure) -> Failure:
-            if not sent.called and not lost_with_connection(failure):
-                sent.errback(OSError(f"the master refuses to take the file: {failure.getErrorMessage()}"))
+            if not lost_with_connection(failure):
+                upload.fail(OSError(f"the master refuses to take the file: {failure.getErrorMessage()}"))
             return failure
 
         def send(position: int, data: bytes) -> Deferred[int]:
             return self._transfer.write(data).addCallbacks(lambda _: position + len(data), refused)
 
-        def over(result: Any) -> Any:
-            """Sent, failed or cancelled: the source may be closed now."""
-            window.detach()
-            return result
+        upload.attach(send)
+        return upload.sent
 
-        window = Window(clock=self._clock, source=source, acknowledged=progressed, lost=self._lost_output)
-        _ = sent.addBoth(over)
-        window.attach(send, source.base)
-        progressed()
-        return sent
+    def upload_grew(self) -> None:
+        if self._upload is not None:
+            self._upload.grew()
 
     # -- output on its way
 

@@ -3,11 +3,10 @@
 Neither knows positions: what is written is added at the end, what is read comes from where the last reading ended.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.spread.pb import RemoteReference
 
@@ -53,8 +52,6 @@ class Reader:
 class Transfer:
     """What one command has to do with the master's files."""
 
-    _log = Logger()
-
     def __init__(self, session: Session, command: str, args: Mapping[str, Any]) -> None:
         """Takes the reference out of the arguments. Raises BadArguments if the command needs one and has none."""
         self._session = session
@@ -73,15 +70,15 @@ class Transfer:
     def write(self, data: bytes) -> Deferred[Any]:
         return self._session.call_on(self._writer, "write", data)
 
-    async def finish(self, outcome: dict[str, Any]) -> dict[str, Any]:
-        """The command has ended: let the master close the file, or unpack the directory. What the master says to that
-        may change the outcome."""
+    async def finish(self, outcome: dict[str, Any], header: Callable[[str], None]) -> dict[str, Any]:
+        """The command has ended: let the master close the file, or unpack the directory. What the master says against
+        that is told by `header`, and becomes the outcome's."""
         try:
             await self._finish(outcome)
         except OSError as error:
+            header(f"{error}\n")
             if outcome["rc"] == 0:
                 return {**outcome, "rc": 1, "error": str(error)}
-            self._log.warn("a transfer was not brought to its end: {why}", why=str(error))
         return outcome
 
     async def _finish(self, outcome: Mapping[str, Any]) -> None:

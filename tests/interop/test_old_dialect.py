@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import tarfile
 from typing import Any
 
 from twisted.internet import reactor
@@ -319,3 +321,28 @@ class Transfers(OldDialectCase):
         )
         self.assertEqual(step.value("rc"), 1)
         self.assertEqual(os.listdir(self.basedir / "one"), [])
+
+    async def test_a_directory_goes_to_the_master(self) -> None:
+        tree = self.basedir / "one" / "tree"
+        (tree / "deep").mkdir(parents=True)
+        (tree / "deep" / "file").write_bytes(data := os.urandom(300_000))
+        for compress in (None, "gz"):
+            writer = Writer()
+            args = {"writer": writer, "blocksize": 4096, "maxsize": None, "compress": compress, "workdir": ""}
+            step = await self.master.run("uploadDirectory", workersrc="tree", **args)
+            self.assertEqual((step.value("rc"), writer.calls), (0, ["unpack"]))
+            with tarfile.open(fileobj=io.BytesIO(bytes(writer.data))) as tar:
+                unpacked = tar.extractfile("deep/file")
+                assert unpacked is not None
+                self.assertEqual(unpacked.read(), data)
+
+    async def test_a_directory_that_does_not_get_there(self) -> None:
+        (self.basedir / "one" / "tree").mkdir()
+        args = {"blocksize": 4096, "maxsize": None, "compress": None}
+        writer = Writer()
+        step = await self.master.run("uploadDirectory", workersrc="nothing", writer=writer, **args)
+        self.assertEqual((step.value("rc"), writer.calls), (2, []))
+        writer.unpack_error = pb.Error("no room")
+        step = await self.master.run("uploadDirectory", workersrc="tree", writer=writer, **args)
+        self.assertEqual((step.value("rc"), writer.calls), (1, ["unpack"]))
+        self.assertIn("no room", step.text("header"))
