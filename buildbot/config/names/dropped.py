@@ -13,6 +13,9 @@ _ON_THE_SLAVE = "commands run in the package buildslave; write a step that uses 
 #: Name -> advice.
 NAMES: Mapping[str, str] = {
     "Blocker": "a Triggerable scheduler and steps.Trigger(waitForFinish=True) wait for other builders",
+    "Arch": "GNU Arch is gone; convert the archive to git, or run `tla` in a ShellCommand",
+    "BK": "run `bk clone` or `bk pull` in a ShellCommand, or use Git on an export of the repository",
+    "Bazaar": "this was baz, of GNU Arch, which is gone; for Bazaar as it is now, write Bzr",
     "BonsaiMaildirSource": "Bonsai is gone; have its hook call `buildbot sendchange`",
     "BonsaiPoller": "Bonsai is gone; have its hook call `buildbot sendchange`",
     "DNotify": "nothing here needs it; use a library such as watchdog",
@@ -20,6 +23,7 @@ NAMES: Mapping[str, str] = {
     "FreshCVSSource": "FreshCVS is gone; have CVS's loginfo call `buildbot sendchange`",
     "HipChatStatusPush": "HipChat is gone; use HttpStatusPush for the service that took its place",
     "HyperLatentWorker": "Hyper.sh is gone; use DockerLatentWorker or KubeLatentWorker",
+    "P4Sync": "write P4(...): it makes the client by itself; for one that is there, run `p4 sync` in a ShellCommand",
     "MarathonLatentWorker": "Marathon is gone; use DockerLatentWorker or KubeLatentWorker",
 }
 

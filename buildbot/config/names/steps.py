@@ -35,6 +35,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.source.github": ("GitHub",),
     "buildbot.steps.source.gitlab": ("GitLab",),
     "buildbot.steps.source.gitwriting": ("GitCommit", "GitPush", "GitTag"),
+    "buildbot.steps.source.svn": ("SVN",),
     "buildbot.steps.trigger": ("Trigger",),
     "buildbot.steps.vstudio": (
         *(f"VC{number}" for number in (6, 7, 8, 9, 10, 11, 12, 14, 141)),
@@ -43,6 +44,9 @@ OURS: Mapping[str, tuple[str, ...]] = {
     ),
     "buildbot.steps.warnings": ("Compile", "PerlModuleTest", "Test", "WarningCountingShellCommand"),
 }
+
+#: Modules whose steps were together in one, before they had a module each.
+_SOURCES = ("buildbot.steps.source.git", "buildbot.steps.source.svn")
 
 
 #: What some of them are called as well.
@@ -71,7 +75,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.steps": _ours(*OURS) | _MICROSOFT,
     "buildbot.process.step": _ours("buildbot.process.buildstep")
     | places("buildbot.process.loggingstep", "LoggingBuildStep")
-    | _ours("buildbot.steps.shell", "buildbot.steps.warnings"),
+    | _ours("buildbot.steps.shell", "buildbot.steps.warnings", *_SOURCES),
     "buildbot.process.step_twisted": _ours("buildbot.steps.python_twisted"),
     "buildbot.steps.package": _ours("buildbot.steps.debs", "buildbot.steps.rpms"),
     "buildbot.steps.package.deb.lintian": places("buildbot.steps.debs", "DebLintian"),
@@ -86,7 +90,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
     "buildbot.steps.vstudio": _MICROSOFT,
-    "buildbot.steps.source": _ours("buildbot.steps.source.git"),
+    "buildbot.steps.source": _ours("buildbot.steps.source.base", *_SOURCES),
     "buildbot.steps.source.git": _ours("buildbot.steps.source.gitwriting"),
-    "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.git"),
+    "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.base", *_SOURCES),
 }

@@ -19,6 +19,7 @@ from buildbot.process.buildstep import BuildStepFailed
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
 from buildbot.process.sourcestamp import PatchView
+from buildbot.process.steplog import slug_of
 from buildbot.steps.source.commands import DrivesProgram
 
 # the modes of 0.7 and of the slave-side steps of 0.8; `export` becomes `clobber` where there is no such method
@@ -51,6 +52,7 @@ class Source(DrivesProgram):
     description: Any = ("updating",)
     descriptionDone: Any = ("update",)
     renderables: ClassVar[Any] = ("mode", "method")
+    repourl: Any = None
     methods: ClassVar[tuple[str, ...]] = ()  # of mode `full`; the first is the default
 
     def __init__(
@@ -97,6 +99,10 @@ class Source(DrivesProgram):
         """The revision that is in `workdir` now."""
         raise NotImplementedError(f"{type(self).__name__} does not say which revision it has")
 
+    def computeSourceRevision(self, changes: Any) -> str | None:
+        """The revision that contains all these changes, for a source stamp that names none; None: the newest."""
+        return last_revision(changes)
+
     async def note_patched(self, paths: list[str]) -> None:
         """The patch has been applied; these paths, relative to `workdir`, may be new. The next checkout undoes it."""
 
@@ -113,7 +119,7 @@ class Source(DrivesProgram):
         stamp = self.build.getSourceStamp(self.codebase)
         if stamp is None:
             return self.fail(f"the build has no source stamp of the codebase {self.codebase!r}")
-        revision = None if self.alwaysUseLatest else stamp.revision or last_revision(stamp.changes)
+        revision = None if self.alwaysUseLatest else stamp.revision or self.computeSourceRevision(stamp.changes)
         if revision:
             self.set_source_property("revision", revision)
         await self._check_out_patiently(stamp.branch, revision or None)
@@ -158,6 +164,21 @@ class Source(DrivesProgram):
             given = {**(before if isinstance(before, dict) else {}), self.codebase: value}
         self.build.setProperty(name, given, type(self).__name__)
 
+    def url_of(self, repository: str) -> str:
+        """Where to fetch from, for a source stamp's repository: what `repourl` says, which may be a dictionary or
+        function of the repository, or have a `%s` for it. Raises BuildStepFailed."""
+        url = self.repourl
+        if isinstance(url, dict):
+            url = url.get(repository)
+        elif callable(url):
+            url = url(repository)
+        elif isinstance(url, str) and "%s" in url:
+            url = url.replace("%s", repository)
+        if not isinstance(url, str) or not url or url.startswith("-") or "\0" in url or "\n" in url:
+            self.fail(f"there is no URL for the repository {repository!r}")
+        assert isinstance(url, str)
+        return url
+
     def _wrong_mode(self) -> str | None:
         if not isinstance(self.mode, (str, type(None))) or not isinstance(self.method, (str, type(None))):
             return None  # known when it is rendered
@@ -177,16 +198,22 @@ class Source(DrivesProgram):
             self.fail(f"the patch is for the directory {patch.subdir!r}, which is not in the source")
         where = posixpath.join(str(self.workdir), subdir)
         await self.write(where, DIFF, patch.body)
-        await self.write(str(self.workdir), PATCHED, b"")
+        made = [path for path in new_paths(patch.body, patch.level) if not path.startswith(("/", "../"))]
+        paths = [PATCHED, *(posixpath.normpath(posixpath.join(subdir, path)) for path in made)]
+        await self.write(str(self.workdir), PATCHED, "\n".join(paths).encode("utf-8", "surrogateescape"))
         words = ["patch", f"-p{patch.level}", "--remove-empty-files", "--force", "--forward", "--input", DIFF]
         if _BINARY.search(patch.body):  # which patch does not know
             words = ["git", "apply", f"-p{patch.level}", "--whitespace=nowarn", DIFF]
         done = await self.shell(words, workdir=where)
         await self._run(RemoteCommand("rmfile", {"path": posixpath.join(where, DIFF)}, ignore_updates=True))
-        made = [path for path in new_paths(patch.body, patch.level) if not path.startswith(("/", "../"))]
-        await self.note_patched([PATCHED, *(posixpath.normpath(posixpath.join(subdir, path)) for path in made)])
+        await self.note_patched(paths)
         if done.rc != 0:
             self.fail("the patch does not apply")
+
+
+def copied_from(workdir: str) -> str:
+    """The directory that method `copy` keeps up to date for a working directory."""
+    return "source" if workdir == "build" else f"source-{slug_of(workdir)}"
 
 
 def last_revision(changes: Any) -> str | None:

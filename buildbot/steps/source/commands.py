@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from buildbot.process.buildstep import BuildStep, BuildStepFailed, CommandMixin
+from buildbot.process.credentials import with_password_masked
 from buildbot.process.orders import for_journal
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import SUCCESS
@@ -65,6 +66,10 @@ class DrivesProgram(CommandMixin, BuildStep):
     async def remove(self, path: str) -> None:
         """Remove a directory or file. Raises BuildStepFailed."""
         await self._small("rmdir", {"dir": path, "timeout": self.timeout}, f"{path} cannot be removed")
+
+    async def remove_each(self, paths: list[str]) -> None:
+        """Remove several directories and files. Raises BuildStepFailed."""
+        await self._small("rmdir", {"dir": paths, "timeout": self.timeout}, "files cannot be removed")
 
     async def copy(self, source: str, target: str) -> None:
         """Copy a directory. Raises BuildStepFailed."""
@@ -141,3 +146,9 @@ class Content:
 
     def read(self, offset: int, length: int) -> bytes:
         return self._content[offset : offset + length]
+
+
+def url_word(url: str) -> Any:
+    """A URL as a word of a command, its password shown as XXXX."""
+    shown = with_password_masked(url)
+    return url if shown == url else ("obfuscated", url, shown)

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 from buildbot.config.errors import error
 from buildbot.process.buildstep import BuildStepFailed
 from buildbot.process.credentials import with_password_masked
-from buildbot.process.steplog import slug_of
-from buildbot.steps.source.base import Source
-from buildbot.steps.source.gitprogram import LogsIn, url_word
+from buildbot.steps.source.base import Source, copied_from
+from buildbot.steps.source.commands import url_word
+from buildbot.steps.source.gitprogram import LogsIn
 
 _FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REVISION = re.compile(r"[A-Za-z0-9_][\w./+~^@{}#=,-]{0,254}")
@@ -367,22 +367,3 @@ class Git(LogsIn, Source):
     @property
     def _shown_url(self) -> str:
         return with_password_masked(self._url)
-
-    def url_of(self, repository: str) -> str:
-        """Where to fetch from, for a source stamp's repository. Raises BuildStepFailed."""
-        url = self.repourl
-        if isinstance(url, dict):
-            url = url.get(repository)
-        elif callable(url):
-            url = url(repository)
-        elif isinstance(url, str) and "%s" in url:
-            url = url.replace("%s", repository)
-        if not isinstance(url, str) or not url or url.startswith("-") or "\0" in url or "\n" in url:
-            self.fail(f"there is no URL for the repository {repository!r}")
-        assert isinstance(url, str)
-        return url
-
-
-def copied_from(workdir: str) -> str:
-    """The directory that method `copy` keeps up to date for a working directory."""
-    return "source" if workdir == "build" else f"source-{slug_of(workdir)}"

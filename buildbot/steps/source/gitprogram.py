@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 from twisted.internet.defer import CancelledError
 
 from buildbot.config.errors import error
-from buildbot.process.credentials import with_password_masked
 from buildbot.process.gitlogin import Login, with_port
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.slaveport import CommandRefused, SlaveLost
@@ -172,9 +171,3 @@ class LogsIn(GitStep):
         key = None if login.sshPrivateKey is None else f"{self._secrets_at}/{KEY}"
         hosts = None if login.known_hosts() is None else f"{self._secrets_at}/{HOSTS}"
         return {"GIT_SSH_COMMAND": login.ssh_command(key, hosts)}
-
-
-def url_word(url: str) -> Any:
-    """A URL as a word of a command, its password shown as XXXX."""
-    shown = with_password_masked(url)
-    return url if shown == url else ("obfuscated", url, shown)

@@ -8,7 +8,8 @@ from buildbot.config.errors import error
 from buildbot.process.credentials import with_password_masked
 from buildbot.process.rendering import is_renderable
 from buildbot.process.results import SUCCESS
-from buildbot.steps.source.gitprogram import GitStep, LogsIn, url_word
+from buildbot.steps.source.commands import url_word
+from buildbot.steps.source.gitprogram import GitStep, LogsIn
 
 EMPTY_COMMITS = ("disallow", "create-empty-commit", "ignore")
 

@@ -1,0 +1,126 @@
+"""Repositories of the other version control systems, each behind its real server on 127.0.0.1, and the case that checks
+them out on a real slave.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from buildbot.model import Result
+from tests.processes import Processes, free_port
+from tests.rig import Built, RigCase, Source
+from tests.tools import require_tool
+
+ENV = {**os.environ, "LC_ALL": "C.UTF-8", "HGPLAIN": "1", "EMAIL": "me <me@example.org>"}
+
+
+def run(directory: Path, *words: str | Path, stdin: str = "") -> str:
+    done = subprocess.run(words, cwd=directory, input=stdin, capture_output=True, text=True, check=False, env=ENV)
+    assert done.returncode == 0, f"{words}: {done.stderr}{done.stdout}"
+    return done.stdout.strip()
+
+
+def put(directory: Path, **files: str | None) -> list[str]:
+    """Write files, of whose names `__` is a slash; None removes one. The paths of those that were not there."""
+    new = []
+    for name, content in files.items():
+        path = directory / name.replace("__", "/")
+        if content is None:
+            path.unlink()
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            new.append(str(path.relative_to(directory)))
+        path.write_text(content)
+    return new
+
+
+class SourceCase(RigCase):
+    """A slave, and a class of steps with its usual arguments in `usual`."""
+
+    step: Any
+    tools: tuple[tuple[str, str], ...] = ()
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        require_tool("patch", "patch")
+        for tool, package in self.tools:
+            require_tool(tool, package)
+        await super().setUp()
+        self.processes = Processes(self.rig.base / "processes")
+        self.addCleanup(self.processes.stop_all)
+        self.usual: dict[str, Any] = {"logEnviron": False, "timeout": 30}
+
+    @property
+    def work(self) -> Path:
+        return self.rig.slave_dir() / "build"
+
+    async def check_out(self, *sources: Source, **options: Any) -> Built:
+        return await self.run_steps(self.step(**{**self.usual, **options}), sources=sources)
+
+    async def good(self, *sources: Source, **options: Any) -> Built:
+        built = await self.check_out(*sources, **options)
+        assert built.result is Result.SUCCESS, self.told(built)
+        return built
+
+    async def bad(self, *sources: Source, **options: Any) -> str:
+        """The text of the step of a build that fails."""
+        built = await self.check_out(*sources, **options)
+        assert built.result is Result.FAILURE, self.told(built)
+        return str(built.steps[0].state_text)
+
+    def told(self, built: Built) -> str:
+        step = built.steps[0].name
+        return "\n".join(f"{name}: {built.text(step, name, headers=True)}" for name in built.logs(step)) or str(
+            built.steps
+        )
+
+    def names(self, marker: str = "") -> set[str]:
+        """The names in the working directory, but for the program's own."""
+        return {path.name for path in self.work.iterdir()} - {marker}
+
+
+class Subversion:
+    """A repository behind svnserve, with two accounts; everybody may read `url`. `work` is a working copy of all."""
+
+    def __init__(self, processes: Processes, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        self.directory = directory
+        self.path = directory / "repo"
+        run(directory, "svnadmin", "create", self.path)
+        (self.path / "conf" / "svnserve.conf").write_text(
+            "[general]\nanon-access = read\nauth-access = write\npassword-db = passwd\n"
+        )
+        (self.path / "conf" / "passwd").write_text("[users]\nalice = wonder-land\n")
+        port = free_port()
+        server = processes.start(
+            ["svnserve", "--daemon", "--foreground", "--listen-host", "127.0.0.1", "--listen-port", str(port),
+             "--root", str(directory)]
+        )  # fmt: skip
+        server.wait_for_port(port)
+        self.server = f"svn://127.0.0.1:{port}"
+        self.url = f"{self.server}/repo"
+        self.work = directory / "work"
+        run(directory, "svn", "checkout", "-q", self.path.as_uri(), self.work)
+
+    def __call__(self, *words: str) -> str:
+        return run(self.work, "svn", "--non-interactive", *words)
+
+    def commit(self, message: str = "change", **files: str | None) -> str:
+        """Commit files; the revision."""
+        gone = [name.replace("__", "/") for name, content in files.items() if content is None]
+        if gone:
+            self("rm", "-q", *gone)
+        new = put(self.work, **{name: content for name, content in files.items() if content is not None})
+        if new:
+            self("add", "-q", "--parents", *new)
+        self("commit", "-q", "-m", message)
+        self("update", "-q", "--ignore-externals")
+        return self("info", "--show-item", "revision")
+
+    def private(self) -> None:
+        """From now on nobody reads without a password."""
+        path = self.path / "conf" / "svnserve.conf"
+        path.write_text(path.read_text().replace("anon-access = read", "anon-access = none"))
