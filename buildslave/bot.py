@@ -22,7 +22,7 @@ from buildslave.commands import versions
 from buildslave.commands.base import Site
 from buildslave.commands.trees import remove_tree
 from buildslave.connection import Connection
-from buildslave.defaults import ORPHAN_GRACE_SECONDS, SPOOL_BYTES
+from buildslave.defaults import ORPHAN_GRACE_SECONDS, PROTOCOL, SPOOL_BYTES, protocol_refused
 from buildslave.endpoints import master_endpoint
 from buildslave.eras.bound import BoundCommands
 from buildslave.leftovers import builder_directories, leftover_directories, remove_secrets
@@ -53,6 +53,8 @@ class BuildSlave(MultiService):
     - `useTls`: connect with TLS and check the master's certificate.
     - `delete_leftover_dirs`: remove directories of builders that the master no longer names; default no.
     - `connection_string`: a Twisted client endpoint, instead of host and port.
+    - `proxy_connection_string`: the HTTP proxy that connects to host and port: a Twisted client endpoint such as
+      `tcp:proxy.example.org:3128`, or `http://[USER:PASSWORD@]HOST[:PORT]`.
     - `orphan_grace_seconds`: how long commands go on without any master, default 3600.
     - `unicode_encoding`: of the output of commands, for a master of Buildbot 0.9 to 4.x, which takes text alone. What
       does not fit becomes U+FFFD. Default UTF-8. Our own master takes the bytes as they are.
@@ -96,10 +98,8 @@ class BuildSlave(MultiService):
         stop_process: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
-        if protocol != "pb":
-            raise ValueError(f"protocol {protocol!r} is not known to this slave; it speaks 'pb'")
-        if proxy_connection_string is not None:
-            raise ValueError("proxy_connection_string is not known to this slave")
+        if protocol != PROTOCOL:
+            raise ValueError(protocol_refused(protocol))
         if allow_shutdown not in (None, ALLOW_SIGNAL, ALLOW_FILE):
             raise ValueError(f"allow_shutdown must be 'signal', 'file' or None, not {allow_shutdown!r}")
         if not is_int(spool_size) or spool_size < 0:
@@ -134,7 +134,14 @@ class BuildSlave(MultiService):
         self._connection = Connection(
             clock=self._clock,
             endpoint=endpoint
-            or master_endpoint(self._reactor, buildmaster_host, port, tls=bool(useTls), string=connection_string),
+            or master_endpoint(
+                self._reactor,
+                buildmaster_host,
+                port,
+                tls=bool(useTls),
+                string=connection_string,
+                proxy=proxy_connection_string,
+            ),
             name=self.slavename,
             password=passwd,
             owner=self,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from twisted.application.service import Service
 from twisted.cred.credentials import UsernamePassword
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import LoopingCall, deferLater
@@ -75,6 +76,10 @@ class ClientFactory(pb.PBClientFactory):
 
 class Refused(Exception):
     """The master does not let this slave in."""
+
+
+class Unanswered(Exception):
+    """The connection ended during the login; the text says what that may mean."""
 
 
 class Connection(Service):
@@ -211,6 +216,11 @@ class Connection(Service):
             avatar = await _within(self._clock, LOGIN_SECONDS, factory.login(credentials, mind))
         except pb.RemoteError as error:
             raise Refused(str(error.args[0]) if error.args else "") from None
+        except (ConnectionDone, ConnectionLost, pb.PBConnectionLost, TimeoutError) as error:
+            raise Unanswered(
+                f"the login was not answered ({_sentence(error)}). If that goes on: is this a port for slaves, and do"
+                " both sides use TLS, or neither?"
+            ) from None
         self._failures = 0
         self._log.info("logged in to the master as {name!r}", name=self._name)
         self._session = session
@@ -246,8 +256,13 @@ class Connection(Service):
 def _sentence(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    if type(error).__module__.startswith("OpenSSL.") and error.args and isinstance(error.args[0], list):
-        return "TLS: " + "; ".join(str(entry[-1]) for entry in error.args[0])  # entries: library, function, reason
+    module = type(error).__module__
+    if module.startswith("OpenSSL."):
+        said = error.args[0] if error.args and isinstance(error.args[0], list) else []
+        # The entries are: library, function, reason. None of them: the peer ended it without a word.
+        return "TLS: " + ("; ".join(str(entry[-1]) for entry in said) or "the master ended the handshake")
+    if module.startswith("service_identity"):
+        return f"TLS: the master's certificate is for another name than the one given here ({error})"
     return str(error) or type(error).__name__
 
 

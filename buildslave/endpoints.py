@@ -1,27 +1,55 @@
-"""Where the master is: a host and a port, with or without TLS, or a Twisted endpoint string."""
+"""Where the master is: a host and a port, with or without TLS and a proxy, or a Twisted endpoint string."""
 
 from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from buildslave.address import DEFAULT_PORT, port_number
+from buildslave.address import port_number, split_host
+from buildslave.proxy import proxied
+
+NEEDS_TLS = "TLS needs pyOpenSSL and service-identity: install them with `pip install 'Twisted[tls]'`"
 
 
 def master_endpoint(
-    reactor: Any, host: str | None, port: int | str | None, *, tls: bool, string: str | None
+    reactor: Any, host: str | None, port: int | str | None, *, tls: bool, string: str | None, proxy: str | None = None
 ) -> IStreamClientEndpoint:
-    """The endpoint to connect to. With TLS the master's certificate must be valid for `host`."""
+    """The endpoint to connect to. With TLS the master's certificate must be valid for `host`. Raises ValueError."""
     if string is not None:
-        given: IStreamClientEndpoint = clientFromString(reactor, string)
-        return given
+        if proxy is not None:
+            raise ValueError(
+                "connection_string and proxy_connection_string exclude each other: with a proxy, give buildmaster_host"
+                " and port, and useTls for TLS"
+            )
+        return _from_string(reactor, string)
     if not host:
         raise ValueError("a buildslave needs a buildmaster_host")
-    number = DEFAULT_PORT if port is None else port_number(str(port), str(port))
-    plain = HostnameEndpoint(reactor, host.strip("[]"), number)
-    if not tls:
-        return plain
-    from twisted.internet.ssl import optionsForClientTLS
+    name, number = split_host(host)
+    if port is not None:
+        number = port_number(str(port), str(port))
+    plain: IStreamClientEndpoint
+    if proxy is not None:
+        plain = proxied(reactor, proxy, name, number)
+    else:
+        plain = HostnameEndpoint(reactor, name, number)
+    return _wrapped(name, plain) if tls else plain
 
-    wrapped: IStreamClientEndpoint = wrapClientTLS(optionsForClientTLS(host.strip("[]")), plain)
-    return wrapped
+
+def _from_string(reactor: Any, string: str) -> IStreamClientEndpoint:
+    try:
+        given: IStreamClientEndpoint = clientFromString(reactor, string)
+    except ImportError as error:
+        raise ValueError(f"connection_string {string!r}: {NEEDS_TLS}") from error
+    except (ValueError, TypeError, OSError) as error:
+        raise ValueError(f"connection_string {string!r}: {error}") from error
+    return given
+
+
+def _wrapped(host: str, plain: IStreamClientEndpoint) -> IStreamClientEndpoint:
+    try:
+        from twisted.internet.ssl import optionsForClientTLS
+
+        made: IStreamClientEndpoint = wrapClientTLS(optionsForClientTLS(host), plain)
+    except ImportError as error:
+        raise ValueError(NEEDS_TLS) from error
+    return made

@@ -113,7 +113,7 @@ def _check_directories(builders: Sequence[BuilderConfig], places: _Places) -> No
 def _check_logins(config: Config, places: _Places) -> None:
     """Slaves, change sources and status clients that share a port are told apart by their names alone."""
     taken: dict[tuple[str, str], Any] = {
-        (port, slave.name): slave for port in config.pb_ports for slave in config.slaves
+        (port, slave.name): slave for slave in config.slaves for port in slave.ports or config.pb_ports
     }
     lists = (("schedulers", config.schedulers), ("change_source", config.change_sources), ("status", config.status))
     for key, thing in ((key, thing) for key, things in lists for thing in things):

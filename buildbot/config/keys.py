@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from buildbot.config.errors import did_you_mean, error, without_effect
-from buildbot.config.ports import BadPort, endpoint_string
+from buildbot.config.ports import BadPort, slave_ports
 
 
 class Kind(NamedTuple):
@@ -214,10 +214,8 @@ def _pb_ports(options: Any) -> tuple[str, ...]:
 
 
 def _endpoints(what: str, ports: Any) -> tuple[str, ...]:
-    found: list[str] = []
-    for port in ports if isinstance(ports, (list, tuple)) else [ports]:
-        try:
-            found.append(endpoint_string(port))
-        except BadPort as bad:
-            error(f"{what}: {bad}")
-    return tuple(found)
+    try:
+        return slave_ports(ports)
+    except BadPort as bad:
+        error(f"{what}: {bad}")
+        return ()

@@ -8,6 +8,7 @@ from typing import Any
 
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error, is_text, without_effect
+from buildbot.config.ports import BadPort, slave_ports
 
 KEEPALIVE_SECONDS = 3600.0  # the default of other masters; ours asks a silent slave after 30 s, whatever is given
 RESERVED_NAMES = frozenset({"debug", "change", "status", "statusClient"})
@@ -22,6 +23,7 @@ class BuildSlave:
     once (None: no limit). notify_on_missing: a mail address or a list of them. missing_timeout: seconds without the
     slave before that mail. properties, defaultProperties: set in each build on it (the latter only if nothing else
     sets them). locks: taken by every build on it. keepalive_interval: seconds between signs of life (None: none).
+    port: where this slave logs in, instead of the ports of c['protocols']: a number, an endpoint string or a list.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class BuildSlave:
         keepalive_interval: float | None = KEEPALIVE_SECONDS,
         defaultProperties: Mapping[str, Any] | None = None,
         machine_name: str | None = None,
+        port: Any = None,
     ) -> None:
         self.name: str = name
         self.password = password
@@ -47,6 +50,8 @@ class BuildSlave:
         self.locks: list[Any] = list(locks or [])
         self.keepalive_interval = keepalive_interval
         self.machine_name = machine_name
+        self.port = port
+        self.ports: tuple[str, ...] = _ports(name, port)
         self._check()
         for argument in ("notify_on_missing", "machine_name"):
             if getattr(self, argument):
@@ -95,6 +100,17 @@ def slave_from(given: Any) -> Any:
     if isinstance(given, tuple) and len(given) == 2:
         return BuildSlave(*given)
     return given
+
+
+def _ports(name: Any, given: Any) -> tuple[str, ...]:
+    """Its own endpoints; none if it logs in where all do."""
+    if given is None:
+        return ()
+    try:
+        return slave_ports(given)
+    except BadPort as bad:
+        error(f"slave {name!r}: {bad}")
+        return ()
 
 
 def _addresses(name: str, given: Any) -> tuple[str, ...]:

@@ -119,11 +119,10 @@ class GuardedBroker(pb.Broker):
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, few_lines: FewLines, address: str = "somebody") -> None:
+    def __init__(self, clock: IReactorTime, few_lines: FewLines) -> None:
         super().__init__(isClient=0, security=PlainData())
         self._stack = self.listStack = _Stack()
         self.user: str | None = None
-        self.address = address
         self.heard_at = clock.seconds()
         self.dropped = False
         self._clock = clock
@@ -133,6 +132,13 @@ class GuardedBroker(pb.Broker):
         self._too_late: IDelayedCall | None = None
 
     # -- the connection
+
+    @property
+    def address(self) -> str:
+        """Where the peer is. Behind a proxy that tells it (`haproxy:`), it is known with the first bytes."""
+        transport: Any = self.transport
+        peer = None if transport is None else transport.getPeer()
+        return getattr(peer, "host", None) or "an unknown address"
 
     def connectionMade(self) -> None:
         self._too_late = self._clock.callLater(
@@ -183,6 +189,13 @@ class GuardedBroker(pb.Broker):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._forget_timer()
+        if self.user is None and type(reason.value).__module__.startswith("OpenSSL"):
+            self._few_lines.warn(
+                f"tls {self.address}",
+                "a connection from {address} failed in its TLS handshake: {why}",
+                address=self.address,
+                why=_tls_sentence(reason.value),
+            )
         super().connectionLost(reason)
 
     def _forget_timer(self) -> None:
@@ -321,6 +334,11 @@ class GuardedBroker(pb.Broker):
         except BananaError:  # Twisted leaves the question waiting for the answer that cannot come
             self._waiting().pop(self.currentRequestID, None)
             return fail()
+
+
+def _tls_sentence(problem: Any) -> str:
+    said = problem.args[0] if problem.args and isinstance(problem.args[0], list) else []  # (library, function, reason)
+    return "; ".join(str(each[-1]) for each in said) or "the peer ended it"
 
 
 def _check_tree(value: Any) -> None:

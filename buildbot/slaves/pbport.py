@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 
 from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from twisted.spread import pb
 
+from buildbot.config.ports import server_endpoint
 from buildbot.slaves.bridge import Avatar, AvatarReference, Served
 from buildbot.slaves.guard import FewLines, GuardedBroker
 
@@ -94,7 +94,7 @@ class PBPorts:
     def register(self, endpoint: str, username: str, password: str, make_avatar: MakeAvatar) -> Registration:
         """Let `username` log in on this endpoint; the port opens when it is not open yet (see `ready`).
 
-        `make_avatar(mind, broker)` is called at each login. Raises NameInUse, and ValueError for a bad endpoint string.
+        `make_avatar(mind, broker)` is called at each login. Raises NameInUse.
         """
         if endpoint not in self._ports:
             factory = LoginFactory(self._clock, self._random_bytes)
@@ -145,7 +145,7 @@ class _Port:
         self.problem: Exception | None = None
         self._clock = clock
         self._factory = factory
-        self._server = serverFromString(reactor, endpoint)
+        self._reactor = reactor
         self._settling: Deferred[None] | None = None
         self._again: IDelayedCall | None = None
 
@@ -189,7 +189,7 @@ class _Port:
 
     async def _listen(self) -> bool:
         try:
-            self.listening = await self._server.listen(self._factory)
+            self.listening = await server_endpoint(self._reactor, self.endpoint).listen(self._factory)
         except Exception as problem:
             if self.problem is None:
                 self._log.error(
@@ -222,7 +222,7 @@ class LoginFactory(ServerFactory):
         self._clock = clock
 
     def buildProtocol(self, addr: IAddress | None) -> GuardedBroker:  # type: ignore[override]
-        broker = GuardedBroker(self._clock, self.few_lines, getattr(addr, "host", None) or "an unknown address")
+        broker = GuardedBroker(self._clock, self.few_lines)
         broker.factory = self  # type: ignore[assignment]
         broker.setNameForLocal("root", _Root(self, broker))
         self.brokers.add(broker)

@@ -67,8 +67,10 @@ class SlaveSessions:
         self._registered: dict[tuple[str, str], tuple[str, Registration]] = {}
 
     def sync(self, endpoints: Sequence[str], wanted: Sequence[BuildSlave], ids: Mapping[str, SlaveID]) -> None:
-        """Let these slaves in, on these ports, and nobody else. Who is here and still wanted is left alone."""
-        passwords = {(endpoint, slave.name): slave.password for endpoint in endpoints for slave in wanted}
+        """Let these slaves in, on these ports or their own, and nobody else. Who is here and wanted is left alone."""
+        passwords = {
+            (endpoint, slave.name): slave.password for slave in wanted for endpoint in slave.ports or endpoints
+        }
         for key, (password, registration) in list(self._registered.items()):
             if passwords.get(key) != password:
                 del self._registered[key]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from buildslave import __version__
 from buildslave.address import split_host
-from buildslave.defaults import ORPHAN_GRACE_SECONDS, SPOOL_BYTES
+from buildslave.defaults import ORPHAN_GRACE_SECONDS, PROTOCOL, SPOOL_BYTES, protocol_refused
 from buildslave.scripts import control
 from buildslave.scripts.create import Reporter, complain, create_slave, upgrade_slave
 from buildslave.scripts.outcome import CommandFailed, ExitCode
@@ -49,6 +49,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _protocol(text: str) -> str:
+    if text != PROTOCOL:
+        raise argparse.ArgumentTypeError(protocol_refused(text))
+    return text
+
+
 def _host(text: str) -> tuple[str, int]:
     try:
         return split_host(text)
@@ -83,7 +89,7 @@ def _add_create(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add("-q", "--quiet", action="store_true", help="say nothing unless something is wrong")
     add("-f", "--force", action="store_true", help="replace an existing buildbot.tac (it is kept as buildbot.tac.old)")
     add("-r", "--relocatable", action="store_true", help="write no absolute path: the directory may be moved")
-    add("-n", "--no-logrotate", action="store_true", help="leave log rotation out of buildbot.tac")
+    add("-n", "--no-logrotate", action="store_true", help="let twistd.log grow; another program may cut it")
     add("-k", "--keepalive", type=_number, default=600, metavar="SECONDS", help="between signs of life (600)")
     add("--usepty", type=_number, choices=(0, 1), default=0, help="run commands on a terminal (0)")
     add("--umask", type=_umask, default=None, help="octal, for the files that commands make (None)")
@@ -99,8 +105,12 @@ def _add_create(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add("-a", "--allow-shutdown", choices=("signal", "file"), default=None, help="how a graceful stop may be asked for")
     add("--use-tls", action="store_true", help="connect with TLS and check the master's certificate")
     add("--delete-leftover-dirs", action="store_true", help="remove directories of builders that are no more")
-    add("--protocol", choices=("pb",), default="pb", help="pb is the only one")
+    add("--protocol", type=_protocol, default=PROTOCOL, metavar="pb", help="pb is the only one")
     add("--connection-string", default=None, help="a Twisted client endpoint, used instead of HOST")
+    add(
+        "--proxy-connection-string", default=None,
+        help="the HTTP proxy to go through: a Twisted client endpoint, or http://[USER:PASSWORD@]HOST[:PORT]",
+    )  # fmt: skip
     add(
         "--spool-size", type=_number, default=SPOOL_BYTES, metavar="BYTES",
         help=f"on disk for output that no master takes; then commands wait ({SPOOL_BYTES})",
@@ -134,6 +144,7 @@ def _settings(given: argparse.Namespace) -> TacSettings:
         use_tls=given.use_tls,
         delete_leftover_dirs=given.delete_leftover_dirs,
         connection_string=given.connection_string,
+        proxy_connection_string=given.proxy_connection_string,
         spool_size=given.spool_size,
         orphan_grace=given.orphan_grace,
         log_size=given.log_size,
@@ -143,6 +154,11 @@ def _settings(given: argparse.Namespace) -> TacSettings:
 
 
 def _create(given: argparse.Namespace) -> ExitCode:
+    if given.connection_string is not None and given.proxy_connection_string is not None:
+        raise CommandFailed(
+            "--connection-string and --proxy-connection-string exclude each other: with a proxy, give HOST:PORT, and"
+            " --use-tls for TLS", ExitCode.USAGE,
+        )  # fmt: skip
     create_slave(_settings(given), force=given.force, reporter=Reporter(given.quiet))
     return ExitCode.OK
 

@@ -12,7 +12,7 @@ from typing import Any
 if __package__ in (None, ""):  # run as a script, perhaps from a source tree that is not installed
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from twisted.application.service import IService, IServiceCollection, loadApplication
+from twisted.application.service import IService, IServiceCollection
 from twisted.python import log
 from twisted.python.logfile import LogFile
 
@@ -31,16 +31,20 @@ class TacError(Exception):
 
 
 def load_tac(basedir: Path) -> Any:
-    """The application that buildbot.tac makes. Raises TacError."""
+    """The application that buildbot.tac makes; one of another era is taken as `upgrade-slave` would leave it. Raises
+    TacError."""
     path = basedir / TAC_FILE
     if not path.is_file():
         raise TacError(f"{basedir} has no {TAC_FILE}; make one with `buildslave create-slave`")
     try:
-        return loadApplication(str(path), "python")
+        text = upgraded_tac(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        values: dict[str, Any] = {"__file__": str(path)}
+        exec(compile(text.encode("utf-8", "surrogateescape"), str(path), "exec"), values)
     except Exception as error:
-        text = path.read_text(errors="replace")
-        hint = "; run `buildslave upgrade-slave` first" if upgraded_tac(text) != text else ""
-        raise TacError(f"{path}: {type(error).__name__}: {error}{hint}") from error
+        raise TacError(f"{path}: {type(error).__name__}: {error}") from error
+    if "application" not in values:
+        raise TacError(f"{path} makes no `application`; make one with `buildslave create-slave`")
+    return values["application"]
 
 
 def start_logging(application: Any, basedir: Path, *, foreground: bool) -> None:

@@ -37,6 +37,7 @@ maxretries = {maxretries!r}  # stop after so many failed attempts in a row; None
 use_tls = {use_tls!r}  # TLS to the master, whose certificate must be valid
 delete_leftover_dirs = {delete_leftover_dirs!r}  # remove directories of builders that are no more
 connection_string = {connection_string!r}  # a Twisted client endpoint instead of host and port
+proxy_connection_string = {proxy_connection_string!r}  # the HTTP proxy to go through to host and port
 spool_size = {spool_size!r}  # bytes on disk for output that no master takes; when they are full, commands wait
 orphan_grace_seconds = {orphan_grace!r}  # without any master commands go on so long, and are then killed
 
@@ -44,7 +45,8 @@ s = BuildSlave(
     buildmaster_host, port, slavename, passwd, basedir, keepalive, usepty,
     umask=umask, maxdelay=maxdelay, numcpus=numcpus, allow_shutdown=allow_shutdown, maxRetries=maxretries,
     useTls=use_tls, delete_leftover_dirs=delete_leftover_dirs, connection_string=connection_string,
-    spool_size=spool_size, orphan_grace_seconds=orphan_grace_seconds,
+    proxy_connection_string=proxy_connection_string, spool_size=spool_size,
+    orphan_grace_seconds=orphan_grace_seconds,
 )
 s.setServiceParent(application)
 """
@@ -64,12 +66,21 @@ logfile = LogFile.fromFullPath(
 application.setComponent(ILogObserver, FileLogObserver(logfile).emit)
 """
 
+LOG_SETUP_WITHOUT_ROTATION = """\
+from twisted.python.log import FileLogObserver, ILogObserver
+
+# It only grows. Another program may copy it and cut it (logrotate: copytruncate).
+logfile = open(os.path.join(basedir, 'twistd.log'), 'a', encoding='utf-8', errors='backslashreplace')
+application.setComponent(ILogObserver, FileLogObserver(logfile).emit)
+"""
+
 OLD_IMPORTS = (
     (re.compile(r"^(\s*)from\s+buildbot\.slave\.bot\s+import\b", re.MULTILINE), r"\1from buildslave.bot import"),
     (re.compile(r"^(\s*)from\s+buildbot_worker\.bot\s+import\b", re.MULTILINE), r"\1from buildslave.bot import"),
     (re.compile(r"^(\s*)import\s+buildbot\.slave\.bot\b", re.MULTILINE), r"\1import buildslave.bot"),
     (re.compile(r"\bbuildbot\.slave\.bot\.BuildSlave\b"), "buildslave.bot.BuildSlave"),
 )
+OLD_UMASK = (re.compile(r"^(umask\s*=\s*)0([0-7]+)\b", re.MULTILINE), r"\g<1>0o\2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +103,7 @@ class TacSettings:
     use_tls: bool
     delete_leftover_dirs: bool
     connection_string: str | None
+    proxy_connection_string: str | None
     spool_size: int
     orphan_grace: int
     log_size: int
@@ -106,12 +118,13 @@ def new_tac(settings: TacSettings) -> str:
     values["basedir"] = "." if settings.relocatable else str(settings.basedir)
     values["umask"] = "None" if settings.umask is None else f"0o{settings.umask:o}"
     values["log_settings"] = LOG_SETTINGS.format(**values) if settings.rotate_logs else ""
-    values["log_setup"] = LOG_SETUP if settings.rotate_logs else ""
+    values["log_setup"] = LOG_SETUP if settings.rotate_logs else LOG_SETUP_WITHOUT_ROTATION
     return TEMPLATE.format(**values)
 
 
 def upgraded_tac(text: str) -> str:
-    """The same tac with the imports of this package; `text` itself if there is nothing to change."""
-    for old, new in OLD_IMPORTS:
+    """The same tac with the imports of this package, and the umask as Python 3 writes it; `text` itself if there is
+    nothing to change."""
+    for old, new in (*OLD_IMPORTS, OLD_UMASK):
         text = old.sub(new, text)
     return text

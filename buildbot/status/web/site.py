@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet import endpoints
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
@@ -17,6 +16,7 @@ from twisted.web.resource import Resource
 
 from buildbot.config.builder import BuilderConfig
 from buildbot.config.master import Config
+from buildbot.config.ports import server_endpoint
 from buildbot.config.web import Web
 from buildbot.model import Event, EventKind
 from buildbot.process.lockqueue import Locks
@@ -201,7 +201,7 @@ class WebSite:
             return
         site = server.Site(self.resource, requestFactory=_Request)
         site.displayTracebacks = False
-        endpoint = endpoints.serverFromString(self._reactor, where)
+        endpoint = server_endpoint(self._reactor, where)
         self._port = await endpoint.listen(site)
         self._listening_on = where
         self._log.info("the web status listens on {address}", address=self._port.getHost())

@@ -136,7 +136,6 @@ class Upgrading(ScriptCase):
     def test_an_old_tac_is_rewritten_and_then_starts(self) -> None:
         self.basedir.mkdir()
         (self.basedir / "buildbot.tac").write_text(TAC_079 % self.basedir)
-        self.assertIn("upgrade-slave", self.fails(1, "start", str(self.basedir)))
         self.ok("upgrade-slave", str(self.basedir))
         self.assertEqual((self.basedir / "buildbot.tac.old").read_text(), TAC_079 % self.basedir)
         self.assertTrue((self.basedir / "info" / "admin").exists())
