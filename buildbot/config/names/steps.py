@@ -19,6 +19,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.mswin": ("Robocopy",),
     "buildbot.steps.debs": ("DebCowbuilder", "DebLintian", "DebPbuilder", "UbuCowbuilder", "UbuPbuilder"),
     "buildbot.steps.rpms": ("Mock", "MockBuildSRPM", "MockRebuild", "RpmBuild", "RpmLint", "RpmSpec"),
+    "buildbot.steps.http": ("DELETE", "GET", "HEAD", "HTTPStep", "OPTIONS", "POST", "PUT"),
     "buildbot.steps.master": ("Assert", "LogRenderable", "MasterShellCommand", "SetProperties", "SetProperty"),
     "buildbot.steps.python": ("BuildEPYDoc", "PyFlakes", "PyLint", "Sphinx"),
     "buildbot.steps.python_twisted": ("BuildDebs", "HLint", "ProcessDocs", "RemovePYCs", "Trial"),
