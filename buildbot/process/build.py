@@ -25,7 +25,7 @@ from buildbot import model
 from buildbot.config.builder import BuilderConfig
 from buildbot.model import BuildID, BuildsetID, CommandID, Result
 from buildbot.process import buildsetup
-from buildbot.process.buildfacts import BuildFacts
+from buildbot.process.atslave import AtSlave
 from buildbot.process.buildsecrets import BuildSecrets, SecretSource
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.deferring import answer_of
@@ -46,7 +46,7 @@ from buildbot.process.results import (
     SUCCESS,
     computeResultAndTermination,
 )
-from buildbot.process.slaveport import SlaveLost, SlaveSession
+from buildbot.process.slaveport import SlaveSession
 from buildbot.process.sourcestamp import SourceStampView
 from buildbot.process.steplog import close_left_open
 from buildbot.process.steprunner import recall_step, run_step
@@ -85,7 +85,7 @@ class BuildServices:
     basedir: Path = Path()  # of the master
 
 
-class Build(BuildFacts):
+class Build(AtSlave):
     """A build while it runs. Its names in camelCase are those that steps and renderables may use."""
 
     _log = Logger()
@@ -294,89 +294,6 @@ class Build(BuildFacts):
             workdir = workdir(self.sources[0] if len(self.sources) == 1 else self.sources)
         return str(await render(workdir, self.properties))
 
-    # -- its slave
-
-    async def a_session(self) -> SlaveSession:
-        """The session of its slave, as soon as there is one. Raises SlaveLost when there will be none."""
-        while True:
-            if self._lost:
-                raise SlaveLost(self._lost)
-            if self.session is not None:
-                return self.session
-            back: Deferred[None] = Deferred()
-            self._wanting_slave.append(back)
-            await back
-
-    def began(self, command: RemoteCommand) -> None:
-        """A command is to be run, or gone on with."""
-        assert command.id is not None
-        self._commands[command.id] = command
-        if self._lost:
-            command.lost(self._lost)
-        elif self.session is not None:
-            self._reach(command, self.session)
-
-    def ended(self, command: RemoteCommand) -> None:
-        if command.id is not None:
-            self._commands.pop(command.id, None)
-
-    def _reach(self, command: RemoteCommand, session: SlaveSession) -> None:
-        def failed(why: Any) -> None:
-            if not why.check(CancelledError):
-                self._log.failure("{command} of {build} failed", why, command=command, build=self)
-                command.abandon(f"the master failed: {why.getErrorMessage()}")
-
-        ensureDeferred(command.reach(session)).addErrback(failed)  # type: ignore[unused-awaitable]  # ends there
-
-    @property
-    def has_lost_slave(self) -> bool:
-        """Its slave was given up: the build only has to end."""
-        return bool(self._lost)
-
-    def slave_is_away(self) -> None:
-        """The connection is lost. What runs on the slave goes on; who needs the slave waits."""
-        self.session = None
-        self.moved()
-
-    def goes_on_with(self, session: SlaveSession) -> bool:
-        """Whether the process of the slave that is connected now knows what it did for this build."""
-        if self._incarnation in (None, session.incarnation):
-            return True
-        waiting_for = commands.open_of(self.store, self.id)
-        return bool(waiting_for) and all(command in session.kept for command in waiting_for)
-
-    def slave_is_back(self, session: SlaveSession) -> None:
-        """It is connected again: every command goes on over this session. Too late for a build that has lost it, of
-        which the slave has kept nothing."""
-        if self._lost:
-            self._gone = True
-            return
-        self.session = session
-        self._incarnation = session.incarnation
-        self._details = dict(session.details)
-        waiting, self._wanting_slave = self._wanting_slave, []
-        for command in list(self._commands.values()):
-            self._reach(command, session)
-        for back in waiting:
-            back.callback(None)
-        self.moved()
-
-    def lose_slave(self, why: str, *, gone: bool = False) -> None:
-        """The slave is lost: the running command ends, no further step begins, the build ends as RETRY.
-
-        gone: what it ran for this build does not run there any more.
-        """
-        self._lost, self._gone = self._lost or why, gone
-        self.session = None
-        waiting, self._wanting_slave = self._wanting_slave, []
-        for command in list(self._commands.values()):
-            command.lost(why, gone=gone)
-        for back in waiting:
-            back.callback(None)
-        self._end_wait_for_locks(SlaveLost(why))
-        if self.currentStep is not None:
-            self.currentStep.slave_is_lost(why)
-
     def is_not_to_blame(self) -> None:
         """If it ends as RETRY, then for a reason of ours: its request is not one retry nearer to being parked."""
         self._counts = False
@@ -411,7 +328,7 @@ class Build(BuildFacts):
     async def _interrupt(self, step: BuildStep, reason: str) -> None:
         if any(not claim.held for claim in self.services.locks.claims_of(self.id)):
             await BuildStep.interrupt(step, reason)  # its own code has not begun: it has nothing to interrupt
-            self._end_wait_for_locks(CancelledError())
+            self.end_wait_for_locks(CancelledError())
         else:
             await answer_of(step.interrupt(reason))
 
@@ -420,7 +337,7 @@ class Build(BuildFacts):
         """The build, as locks know it."""
         return LockUser(self.builder_name, self.number, None, self.id)
 
-    def _end_wait_for_locks(self, why: Exception) -> None:
+    def end_wait_for_locks(self, why: Exception) -> None:
         for claim in self.services.locks.claims_of(self.id):
             self.services.locks.fail(claim.user, why)
 
