@@ -45,6 +45,7 @@ from buildbot.slaves.pbport import PBPorts
 from buildbot.slaves.session import Session
 from buildbot.slaves.sessions import SlaveSessions
 from buildbot.status.build_report import build_url
+from buildbot.status.build_status import status_of
 from buildbot.status.receiver import ReceiverContext, Receivers
 from buildbot.status.web.site import WebSite
 from buildbot.store import Store, absences, actions, builders, changes, events, schedulers, slaves
@@ -227,6 +228,8 @@ class Parts:
             in_thread=self._in_thread,
             reactor=self._reactor,
             basedir=self._basedir,
+            status=lambda: status_of(self.store, self.log_files, self.config),
+            config=self.config,
         )
 
     # -- starting and stopping them

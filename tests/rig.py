@@ -44,6 +44,7 @@ from buildbot.process.running import RunningBuilds
 from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
 from buildbot.slaves.sessions import SlaveSessions
+from buildbot.status.build_status import status_of
 from buildbot.store import (
     Store,
     builders,
@@ -72,6 +73,9 @@ class RigConfig:
 
     builders: list[BuilderConfig] = field(default_factory=list)
     slaves: list[SlaveConfig] = field(default_factory=list)
+    title: str = "Rig"
+    title_url: str | None = None
+    buildbot_url: str | None = "http://rig/"
     other: dict[str, Any] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)
     schedulers: list[Any] = field(default_factory=list)
@@ -166,6 +170,8 @@ class Rig:
             log_limit=self.log_limit,
             reactor=clock,
             basedir=self.base,
+            status=lambda: status_of(self.store, self.log_files, self.config),
+            config=self.config,
         )
 
     # -- configuration

@@ -26,7 +26,7 @@ from buildbot.config.builder import BuilderConfig
 from buildbot.model import BuilderID, BuildRequestID
 from buildbot.process import merging
 from buildbot.process.assignment import Board, Given, Head, hand_out
-from buildbot.process.build import Build, BuildServices
+from buildbot.process.build import BuildServices, new_build
 from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.buildsetup import set_up_properties
 from buildbot.process.locks import Wants, wants_of
@@ -184,7 +184,7 @@ class _Pass:
             )
         except AlreadyClaimed:
             return self._given(builder, None)  # someone cancelled one meanwhile; there may be others
-        build = Build(
+        build = new_build(
             row,
             config=builder,
             slave=self._slaves[slave],

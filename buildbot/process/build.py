@@ -25,10 +25,12 @@ from buildbot import model
 from buildbot.config.builder import BuilderConfig
 from buildbot.model import BuildID, BuildsetID, CommandID, Result
 from buildbot.process import buildsetup
-from buildbot.process.atslave import AtSlave
+from buildbot.process.buildpoints import BuildPoints
+from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.buildsecrets import BuildSecrets, SecretSource
 from buildbot.process.buildstep import BuildStep
-from buildbot.process.deferring import answer_of
+from buildbot.process.calling import called
+from buildbot.process.deferring import answer_of, gives_deferred
 from buildbot.process.ending import Ending, GivenUp
 from buildbot.process.insisting import insist
 from buildbot.process.journal import Diverged
@@ -44,12 +46,12 @@ from buildbot.process.results import (
     RETRY,
     SKIPPED,
     SUCCESS,
-    computeResultAndTermination,
 )
 from buildbot.process.slaveport import SlaveSession
 from buildbot.process.sourcestamp import SourceStampView
 from buildbot.process.steplog import close_left_open
 from buildbot.process.steprunner import recall_step, run_step
+from buildbot.process.userviews import BuilderView
 from buildbot.store import Store, builds, commands, properties, steps
 from buildbot.store.logfiles import Limit, LogFiles
 
@@ -83,26 +85,53 @@ class BuildServices:
     in_thread: Callable[..., Deferred[Any]] = maybeDeferred  # runs what takes its time
     reactor: Any = None  # starts what a step runs on the master
     basedir: Path = Path()  # of the master
+    status: Callable[[], Any] | None = None  # the master as status objects of 0.8; None: there are none
+    config: Any = None  # the configuration in force
 
 
-class Build(AtSlave):
+class Build(BuildPoints):
     """A build while it runs. Its names in camelCase are those that steps and renderables may use."""
 
     _log = Logger()
 
-    def __init__(
+    def __init__(self, requests: Sequence[BuildRequest], builder: Any = None) -> None:
+        """requests: those that it serves. It belongs to no builder and no slave before `begin`."""
+        self.requests = list(requests)
+        self.left = False
+        self.settled: Deferred[None] = Deferred()  # fires when it holds what it held before the restart
+        self.properties = Properties()
+        self.properties.build = self
+        self.build = self  # renderables ask properties and builds alike for `.build`
+        self.results = SUCCESS
+        self.env: dict[str, Any] = {}
+        self.steps: list[BuildStep] = []
+        self.executedSteps: list[BuildStep] = []
+        self.currentStep: BuildStep | None = None
+        self.sources: list[SourceStampView] = []
+        self.asked_end: tuple[int, str] | None = None
+        self.bad_class: Exception | None = None  # what the user's own class of build has raised
+        self.step_began_with: dict[str, tuple[Any, str]] = {}  # the properties when the latest step began
+        self._came_to: int = SKIPPED
+        self._names: dict[str, int] = {}
+        self._stored: dict[str, tuple[Any, str]] = {}
+        self._lost = ""
+        self._gone = False
+        self._counts = True
+        self._commands: dict[CommandID, RemoteCommand] = {}
+        self._wanting_slave: list[Deferred[None]] = []
+
+    def begin(
         self,
         row: model.Build,
         *,
         config: BuilderConfig,
         slave: Any,
         session: SlaveSession | None,
-        requests: Sequence[model.BuildRequest],
         services: BuildServices,
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        """session None: the build was begun by an earlier process; its slave is still away, and `details` is what it
-        had told of itself."""
+        """Now it is the build of this row. session None: it was begun by an earlier process; its slave is still away,
+        and `details` is what it had told of itself."""
         self.id: BuildID = row.id
         self.number = row.number
         self.row = row
@@ -110,10 +139,7 @@ class Build(AtSlave):
         self.slave_config = slave
         self.session: SlaveSession | None = session
         self.restored = session is None
-        self.left = False
-        self.settled: Deferred[None] = Deferred()  # fires when it holds what it held before the restart
         self.slavename: str = slave.name
-        self.requests = list(requests)
         self.services = services
         self.store = services.store
         self.log_files = services.log_files
@@ -124,28 +150,11 @@ class Build(AtSlave):
         self.getSecret = self.secrets.get
         self.builder_name = config.name
         self.builddir = config.slave_directory(row.slot)
-        self.properties = Properties()
-        self.properties.build = self
-        self.build = self  # renderables ask properties and builds alike for `.build`
-        self.results = SUCCESS
         self.stopped = row.stop_reason is not None
         self.stop_reason = row.stop_reason or ""
         self.stop_step = row.stop_step
         self._stop_result: int = CANCELLED if row.stop_result is None else row.stop_result
-        self.env: dict[str, Any] = {}
-        self.executedSteps: list[BuildStep] = []
-        self.currentStep: BuildStep | None = None
-        self.sources: list[SourceStampView] = []
-        self._waiting: list[BuildStep] = []
-        self._names: dict[str, int] = {}
-        self._stored: dict[str, tuple[Any, str]] = {}
         self.ending = Ending(self.clock, self._stop_has_waited)
-        self.step_began_with: dict[str, tuple[Any, str]] = {}  # the properties when the latest step began
-        self._lost = ""
-        self._gone = False  # what it had the slave run does not run there any more
-        self._counts = True
-        self._commands: dict[CommandID, RemoteCommand] = {}
-        self._wanting_slave: list[Deferred[None]] = []
         self._details = dict(details or {}) if session is None else dict(session.details)
         if session is not None:
             self._incarnation = session.incarnation
@@ -175,6 +184,7 @@ class Build(AtSlave):
             self.ending.close()
         for command in list(self._commands.values()):
             command.abandon("its build has ended")
+        result, text = await self._told(result, text)
         self.results = result
         if self.session is not None:
             for left in commands.open_of(self.store, self.id):  # by code that did not ask for it again
@@ -186,7 +196,22 @@ class Build(AtSlave):
         self.moved()
         self._log.info("{build} finished: {text}", build=self, text=text)
 
+    async def _told(self, result: int, text: str) -> tuple[int, str]:
+        """How it ends, when the user's own class has been told, and perhaps says otherwise."""
+        if self._lost or self.bad_class is not None or type(self).buildFinished is Build.buildFinished:
+            return result, text
+        self.asked_end = result, text
+        try:
+            await answer_of(self.buildFinished([text], result))
+        except CancelledError:
+            raise
+        except Exception:
+            self._log.failure("buildFinished() of {build} failed", build=self)
+        return self.asked_end
+
     async def _run_steps(self) -> tuple[int, str]:
+        if self.bad_class is not None:
+            raise self.bad_class
         self.sources = buildsetup.sources_of(self.store, self.id)
         known = steps.records(self.store, self.id) if self.restored else []
         try:
@@ -195,14 +220,14 @@ class Build(AtSlave):
             return self._stopped_end
         if not wanted:
             return SKIPPED, "skipped: do_build_if says no"
-        self._waiting = list(self.config.factory.new_steps())
-        result, halted = SKIPPED, False
+        await answer_of(called(self.setupBuild, None))
+        halted = False
         texts: list[str] = []
-        while self._waiting:
-            step = self._waiting.pop(0)
-            step.build = self
-            if self._lost:
+        while not self._lost:
+            step = self.getNextStep()
+            if step is None:
                 break
+            step.setBuild(self)
             number = len(self.executedSteps)
             record = known[number] if number < len(known) else None
             stopped = self.stopped and (record is None or number > (self.stop_step or 0))
@@ -221,14 +246,12 @@ class Build(AtSlave):
             self.executedSteps.append(step)
             self.currentStep = None
             texts += words
-            result, stops = computeResultAndTermination(step, outcome, result)
-            halted = halted or stops
+            halted = bool(self.stepDone(outcome, step)) or halted
         if self.stopped:
             return self._stopped_end
         if self._lost:
             return RETRY, f"retry: {self._lost}"
-        if not self.executedSteps:
-            result = SUCCESS  # a factory without steps has nothing that could fail
+        result = self._came_to if self.executedSteps else SUCCESS  # without steps there is nothing that could fail
         return result, buildsetup.text_of(result, texts)
 
     @property
@@ -254,6 +277,7 @@ class Build(AtSlave):
             self._stored = self.properties.asDict()
         else:
             await buildsetup.set_up_properties(self)
+            await answer_of(self.setupProperties())
             self.store_properties()
 
     async def _is_wanted(self) -> bool:
@@ -305,6 +329,7 @@ class Build(AtSlave):
 
     # -- ending it from outside
 
+    @gives_deferred
     async def stopBuild(self, reason: str = "<no reason given>", results: int = CANCELLED) -> None:
         """Stop: the running step is interrupted, and none begins but those with alwaysRun; a second stop ends that.
 
@@ -358,16 +383,27 @@ class Build(AtSlave):
             self.store.transact(properties.keep, self.id, to_keep(changed, self.secrets))
             self.store.after_commit(lambda: setattr(self, "_stored", now))
 
-    # -- more steps
 
-    def addStepsAfterCurrentStep(self, recipes: Sequence[Any]) -> None:
-        """Run these steps next (step objects or recipes of a factory)."""
-        self._waiting[:0] = self._made(recipes)
+def new_build(
+    row: model.Build,
+    *,
+    config: BuilderConfig,
+    requests: Sequence[model.BuildRequest],
+    services: BuildServices,
+    **more: Any,
+) -> Build:
+    """The build of this row, as the builder's factory makes it. more: as `Build.begin`.
 
-    def addStepsAfterLastStep(self, recipes: Sequence[Any]) -> None:
-        self._waiting.extend(self._made(recipes))
-
-    def _made(self, recipes: Sequence[Any]) -> list[BuildStep]:
-        if self.currentStep is not None:
-            self.currentStep.made_steps = True  # after a restart, its code has to make them again
-        return [recipe if isinstance(recipe, BuildStep) else recipe.buildStep() for recipe in recipes]
+    A factory or a class of build that fails makes a build that ends with what it has raised.
+    """
+    views = [BuildRequest(request, config.name, services.store) for request in requests]
+    try:
+        made = called(config.factory.newBuild, views, BuilderView(config, row.builder_id, None, services.store))
+        if not isinstance(made, Build):
+            raise TypeError(f"newBuild() of the factory of {config.name} made {made!r}, which is no Build")
+        build = made
+    except Exception as bug:
+        build = Build(views)
+        build.bad_class = bug
+    build.begin(row, config=config, services=services, **more)
+    return build

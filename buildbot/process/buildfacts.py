@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -10,9 +12,11 @@ from twisted.internet.defer import Deferred
 from buildbot import model
 from buildbot.config.builder import BuilderConfig
 from buildbot.model import BuildID
+from buildbot.process.buildviews import RunningBuilder, RunningBuildStatus, RunningMaster, RunningSlave
 from buildbot.process.properties import Properties
 from buildbot.process.slaveport import SlaveSession
 from buildbot.process.sourcestamp import SourceStampView
+from buildbot.process.unserved import refuse
 from buildbot.process.userchange import UserChange
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ class BuildFacts:
     services: BuildServices
     sources: Sequence[SourceStampView]
     session: SlaveSession | None
+    env: dict[str, Any]
+    results: int
     _details: Mapping[str, Any]  # what the slave has told of itself
 
     def getProperty(self, name: str, default: Any = None) -> Any:
@@ -52,9 +58,62 @@ class BuildFacts:
     def render(self, value: Any) -> Deferred[Any]:
         return self.properties.render(value)
 
+    def __getattr__(self, name: str) -> Any:
+        return refuse(self, name)
+
+    @cached_property
+    def builder(self) -> RunningBuilder:
+        return RunningBuilder(self)
+
+    @cached_property
+    def worker(self) -> RunningSlave:
+        """Its slave."""
+        return RunningSlave(self)
+
     @property
-    def builder(self) -> BuilderConfig:
-        return self.config
+    def slave(self) -> RunningSlave:
+        return self.worker
+
+    buildslave = slavebuilder = workerforbuilder = slave
+
+    @property
+    def path_module(self) -> ModuleType:
+        """ntpath or posixpath, as paths are written on the slave."""
+        return self.worker.path_module
+
+    @cached_property
+    def master(self) -> RunningMaster:
+        return RunningMaster(self.services.store, self.services.config)
+
+    @cached_property
+    def build_status(self) -> RunningBuildStatus:
+        """The build as Buildbot 0.7 and 0.8 showed it to others."""
+        return RunningBuildStatus(self)
+
+    def getStatus(self) -> RunningBuildStatus:
+        return self.build_status
+
+    @property
+    def source(self) -> SourceStampView | None:
+        """The source stamp; of several, the first."""
+        return self.sources[0] if self.sources else None
+
+    @property
+    def result(self) -> int:
+        """What it has come to so far."""
+        return self.results
+
+    @result.setter
+    def result(self, value: int) -> None:
+        raise AttributeError(
+            "the result of a build follows from those of its steps: return it from the step, "
+            "or call build.buildFinished(text, results)"
+        )
+
+    @property
+    def slaveEnvironment(self) -> dict[str, Any]:
+        return self.env
+
 
     @property
     def reason(self) -> str:

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from buildbot.model import BuildID, Result
+from buildbot.model import BuildID, BuildsetID, Result
 from buildbot.process.properties import render
 from buildbot.process.results import FAILURE, SKIPPED, SUCCESS
 from buildbot.process.sourcestamp import SourceStampView
@@ -49,7 +49,7 @@ async def set_up_properties(build: Build | Prospect) -> None:
         for change in stamp.changes:
             mine.updateFromProperties(change.properties)
     for request in build.requests:
-        for asked in properties.of(build.store, "buildset", request.buildset_id):
+        for asked in properties.of(build.store, "buildset", BuildsetID(request.bsid)):
             mine.setProperty(asked.name, asked.value, asked.source)
     _set_standard_properties(build)
     builders, slaves = await render((build.config.properties, build.slave_config.properties), mine)
@@ -71,7 +71,7 @@ def _set_standard_properties(build: Build | Prospect) -> None:
     basedir = build.getSlaveInfo().get("basedir")
     if basedir:
         mine.setProperty("basedir", basedir, "Build")
-    authors = sorted({change.who for stamp in build.sources for change in stamp.changes})
+    authors = build.blamelist()
     if authors:
         mine.setProperty("owners", authors, "Build")
     for attribute in ("branch", "revision", "repository", "project", "codebase"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -93,7 +93,7 @@ class Control:
         def failed(failure: object) -> None:
             self._log.error("stopping {build} failed: {failure}", build=build, failure=failure)
 
-        ensureDeferred(build.stopBuild(reason)).addErrback(failed)  # type: ignore[unused-awaitable]  # logged
+        maybeDeferred(build.stopBuild, reason).addErrback(failed)  # type: ignore[unused-awaitable]  # logged
         return True
 
     def rebuild(self, id: BuildID, who: str, why: str) -> BuildsetID:

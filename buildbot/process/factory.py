@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Any, Self
 
 from buildbot.config.errors import Location, error, is_broken, location_of, remember_place
+from buildbot.process.calling import called
 
 
 class StepFactory:
@@ -78,7 +80,7 @@ class BuildFactory:
 
     workdir: Any = "build"
     useProgress = True
-    buildClass: Any = None  # a subclass of Build, or None for our own
+    buildClass: Any = None  # a subclass of buildbot.process.build.Build; None: that itself
 
     def __init__(self, steps: Sequence[Any] | None = None) -> None:
         self.steps: list[Any] = []
@@ -110,6 +112,11 @@ class BuildFactory:
             return
         for step in steps:
             self.addStep(step)
+
+    def newBuild(self, requests: Sequence[Any], builder: Any = None) -> Any:
+        """A Build for these requests, which runs later. A subclass may make it otherwise, or give it attributes."""
+        kind = self.buildClass or import_module("buildbot.process.build").Build  # which knows factories
+        return called(kind, requests, builder)
 
     def new_steps(self) -> list[Any]:
         """The step objects of one build. Entries that a subclass put into `steps` itself may have any form."""

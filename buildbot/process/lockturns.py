@@ -84,7 +84,7 @@ class Prospect:
         self.slave_config = slave
         self.slavename = slave.name
         self.row = request.row
-        self.requests = [request.row]
+        self.requests = [request]
         self.sources = list(request.sources.values())
         self.services = services
         self.store = services.store
@@ -105,6 +105,9 @@ class Prospect:
 
     def getSourceStamp(self, codebase: str = "") -> SourceStampView | None:
         return self._sources.get(codebase)
+
+    def blamelist(self) -> list[str]:
+        return sorted({change.who for stamp in self.sources for change in stamp.changes})
 
     def getSlaveInfo(self) -> Mapping[str, Any]:
         return {**self._details, "name": self.slavename}

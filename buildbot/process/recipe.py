@@ -35,6 +35,12 @@ def recipe_of(config: BuilderConfig) -> list[str]:
     """The digest of the builder's settings, then one for each step of its factory."""
     settings = {name: getattr(config, name, None) for name in _SETTINGS}
     settings["workdir"] = getattr(config.factory, "workdir", None)
+    build_class = getattr(config.factory, "buildClass", None)
+    if build_class is not None:
+        settings["buildClass"] = _digest_of_class(build_class)
+    new_build = getattr(type(config.factory), "newBuild", None)
+    if new_build is not None and not _is_ours(new_build.__module__):
+        settings["newBuild"] = digest(new_build)
     steps = [step_factory_of(step) for step in config.factory.steps]
     return [digest(settings), *(digest([_digest_of_class(each.factory), each.args, each.kwargs]) for each in steps)]
 

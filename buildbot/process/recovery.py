@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from buildbot import model
 from buildbot.model import Result
-from buildbot.process.build import Build, BuildServices
+from buildbot.process.build import Build, BuildServices, new_build
 from buildbot.process.recipe import difference, recipe_of
 from buildbot.process.steplog import close_left_open
 from buildbot.store import Store, actions, builders, builds, commands, requests, slaves, steps
@@ -59,7 +59,7 @@ def _made_again(row: model.Build, config: Any, services: Callable[[], BuildServi
     other = difference(builds.recipe(store, row.id), recipe_of(builder_config))
     if other is not None:
         return f"the configuration is another one now: {other}"
-    return Build(
+    return new_build(
         row,
         config=builder_config,
         slave=slave_config,

@@ -15,10 +15,30 @@ class StepFacts:
 
     name: Any
     build: Any
+    workdir: Any
     progress: dict[str, float]
     _row: StepID | None
     _urls: list[tuple[str, str]]
     _statistics: dict[str, Any]
+
+    def setBuild(self, build: Any) -> None:
+        """It is a step of this build, and its turn has come."""
+        self.build = build
+
+    def setDefaultWorkdir(self, workdir: str) -> None:
+        """Where to run, for a step that does not say."""
+        self.workdir = workdir
+
+    @property
+    def worker(self) -> Any:
+        """The slave on which it runs."""
+        return self.build.worker
+
+    buildslave = worker
+
+    @property
+    def master(self) -> Any:
+        return self.build.master
 
     def addURL(self, name: str, url: str) -> Done:
         """A link shown with the step."""

@@ -122,6 +122,7 @@ def _settle(store: Store, step: BuildStep, text: str, words: list[str]) -> None:
     )
     if not step.ended_before:
         step.build.store_properties()
+        step.build.store_asked_end()
 
 
 async def recall_step(step: BuildStep, record: steps.Record) -> tuple[int, list[str]]:
@@ -165,7 +166,7 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
             if needs_rendering(value):
                 setattr(step, name, await render(value, step.build.properties))
         if step.workdir is None:
-            step.workdir = await step.build.default_workdir()
+            step.setDefaultWorkdir(await step.build.default_workdir())
         began = record is not None and record.code_began  # then it was wanted, whatever is the case now
         if not began and not await _is_wanted(step):
             return SKIPPED

@@ -10,11 +10,11 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 
 from buildbot import model
 from buildbot.config.builder import BuilderConfig
-from buildbot.model import BuilderID, BuildRequestID, BuildsetID
+from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID
 from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.properties import Properties
 from buildbot.process.slaveport import SlaveSession
-from buildbot.store import builders, buildsets, requests, sourcestamps
+from buildbot.store import builders, buildsets, properties, requests, sourcestamps
 from buildbot.store import builds as stored_builds
 from buildbot.store.store import Queries
 
@@ -80,7 +80,8 @@ class SlaveView:
 
 
 class MasterView:
-    """The master, as far as such functions need it: `data.get(path)` of a buildset, a build request or a builder."""
+    """The master, as far as such functions need it: `data.get(path)` of a buildset, a build request, a build or a
+    builder."""
 
     def __init__(self, store: Queries, config: Any) -> None:
         self.config = config
@@ -88,16 +89,18 @@ class MasterView:
         self._store = store
 
     def get(self, path: Sequence[Any]) -> Deferred[Any]:
-        """What stands at `("buildsets", id)`, `("buildrequests", id)` or `("builders", id)`; None when nothing does."""
+        """What stands at `("buildsets", id)`, or "buildrequests", "builds", "builders"; None when nothing does."""
         match tuple(path):
             case ("buildsets", id):
                 return maybeDeferred(self._buildset, BuildsetID(int(id)))
             case ("buildrequests", id):
                 return maybeDeferred(self._request, BuildRequestID(int(id)))
+            case ("builds", id):
+                return maybeDeferred(self._build, BuildID(int(id)))
             case ("builders", id):
                 return maybeDeferred(self._builder, BuilderID(int(id)))
             case _:
-                return fail(LookupError(f"master.data has no {path!r}; there are buildsets, buildrequests, builders"))
+                return fail(LookupError(f"no {path!r} in master.data, but buildsets, buildrequests, builds, builders"))
 
     def _buildset(self, id: BuildsetID) -> Mapping[str, Any] | None:
         found = buildsets.get(self._store, id)
@@ -130,6 +133,22 @@ class MasterView:
         found = requests.get(self._store, id)
         builder = None if found is None else builders.get(self._store, found.builder_id)
         return None if found is None or builder is None else BuildRequest(found, builder.name, self._store)
+
+    def _build(self, id: BuildID) -> Mapping[str, Any] | None:
+        found = stored_builds.get(self._store, id)
+        if found is None:
+            return None
+        return {
+            "buildid": int(id),
+            "number": found.number,
+            "builderid": int(found.builder_id),
+            "started_at": datetime.fromtimestamp(found.started_at, UTC),
+            "complete_at": None if found.complete_at is None else datetime.fromtimestamp(found.complete_at, UTC),
+            "complete": found.complete_at is not None,
+            "results": None if found.result is None else int(found.result),
+            "state_string": found.state_text,
+            "properties": {each.name: (each.value, each.source) for each in properties.of(self._store, "build", id)},
+        }
 
     def _builder(self, id: BuilderID) -> Mapping[str, Any] | None:
         found = builders.get(self._store, id)

@@ -58,6 +58,11 @@ class MasterStatus:
         return (self._site.url.rstrip("/") + "/" + thing.path()) if self._site.url else None
 
 
+def status_of(store: Store, log_files: LogFiles, config: Any) -> MasterStatus:
+    """The master of this configuration."""
+    return MasterStatus(store, log_files, Site(config.title, config.title_url or "", config.buildbot_url or ""))
+
+
 class BuilderStatus:
     def __init__(self, status: MasterStatus, id: BuilderID) -> None:
         self._status = status

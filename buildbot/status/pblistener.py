@@ -33,8 +33,7 @@ from buildbot.config.errors import error
 from buildbot.config.ports import BadPort, endpoint_string
 from buildbot.model import BuilderID, BuildID, Event, EventKind, Result, StepID
 from buildbot.slaves.bridge import Served, WrongArguments
-from buildbot.status.build_status import BuilderStatus, BuildStatus, MasterStatus, StepStatus
-from buildbot.status.mail_text import Site
+from buildbot.status.build_status import BuilderStatus, BuildStatus, MasterStatus, StepStatus, status_of
 from buildbot.status.receiver import ReceiverContext
 from buildbot.store import builders, builds, steps
 from buildbot.store.store import Store
@@ -105,9 +104,7 @@ class Feed:
         self._clients.clear()
 
     def status(self) -> MasterStatus:
-        config = self._context.config()
-        site = Site(config.title, config.title_url or "", config.buildbot_url or "")
-        return MasterStatus(self.store, self._context.log_files, site)
+        return status_of(self.store, self._context.log_files, self._context.config())
 
     def join(self, client: StatusClient) -> None:
         if not self._clients:

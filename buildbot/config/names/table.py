@@ -232,7 +232,12 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.secrets.providers.vault": _OLD_VAULT_SECRETS,
     "buildbot.secrets.providers.vault_hvac": _VAULT_SECRETS,
     "buildbot.sourcestamp": places("buildbot.process.sourcestamp", "SourceStamp"),
-    "buildbot.status.builder": _OLD_RESULTS | _CHANNELS | _TEST_RESULT,
+    "buildbot.status.builder": {
+        **_OLD_RESULTS,
+        **_CHANNELS,
+        **_TEST_RESULT,
+        **places("buildbot.status.build_status", "BuilderStatus", "BuildStatus", BuildStepStatus="StepStatus"),
+    },
     "buildbot.status.client": _PB_LISTENER,
     "buildbot.status.html": _WEB_STATUS,
     "buildbot.status.logfile": _CHANNELS,

@@ -1,0 +1,145 @@
+"""What code of a running build reaches by way of it: its builder, its slave, its master and its status."""
+
+from __future__ import annotations
+
+import ntpath
+import posixpath
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from buildbot.process.properties import Properties
+from buildbot.process.testresults import TestResult
+from buildbot.process.unserved import refuse
+from buildbot.process.userviews import BuilderView, MasterView
+
+MOST_TEST_RESULTS = 100_000
+
+
+class RunningBuilder(BuilderView):
+    """The builder of a running build."""
+
+    def __init__(self, build: Any) -> None:
+        super().__init__(build.config, build.row.builder_id, None, build.store)
+        self._build = build
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and hasattr(self.config, name):
+            return getattr(self.config, name)
+        return refuse(self, name)
+
+    @property
+    def builder_status(self) -> Any:
+        return self._build.build_status.getBuilder()
+
+
+class RunningSlave:
+    """The slave of a running build. `slave` and `worker` are the same again: what runs there was two objects once.
+
+    name, slavename, workername. properties, info: Properties objects. worker_environ, worker_system, worker_basedir,
+    worker_version, also with `slave_`: what it has told of itself. path_module: ntpath or posixpath.
+    """
+
+    def __init__(self, build: Any) -> None:
+        self._build = build
+        self.name = self.slavename = self.workername = build.slavename
+        self.slave = self.worker = self
+
+    def __repr__(self) -> str:
+        return f"<Slave {self.name!r}>"
+
+    def __getattr__(self, name: str) -> Any:
+        for prefix in ("worker_", "slave_"):
+            told = name.removeprefix(prefix)
+            if told != name and told in ("environ", "system", "basedir", "version"):
+                return self._told.get(told, {} if told == "environ" else None)
+        return refuse(self, name)
+
+    @property
+    def _told(self) -> Mapping[str, Any]:
+        told: Mapping[str, Any] = self._build.getSlaveInfo()
+        return told
+
+    @property
+    def properties(self) -> Properties:
+        config = self._build.slave_config
+        given = {**config.defaultProperties, **config.properties, "slavename": self.name, "workername": self.name}
+        return Properties.fromDict({name: (value, "BuildSlave") for name, value in given.items()})
+
+    @property
+    def info(self) -> Properties:
+        return Properties.fromDict({name: (value, "Worker") for name, value in self._told.items()})
+
+    @property
+    def path_module(self) -> ModuleType:
+        return ntpath if self._told.get("system") == "nt" else posixpath
+
+    def getName(self) -> str:
+        return str(self.name)
+
+
+class RunningMaster(MasterView):
+    """The master, as far as a running build needs it: `data.get(path)`, `config`, `now`."""
+
+    def __getattr__(self, name: str) -> Any:
+        return refuse(self, name)
+
+
+class RunningBuildStatus:
+    """A running build as `build_status`: it is read from the store, but for what only the running build knows."""
+
+    def __init__(self, build: Any) -> None:
+        self._build = build
+        self._results: list[TestResult] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._stored, name)
+
+    @property
+    def _stored(self) -> Any:
+        """As it is in the store now."""
+        build = self._build
+        return self.master.getBuilder(build.builder_name).getBuild(build.number)
+
+    @property
+    def master(self) -> Any:
+        status = self._build.services.status
+        if status is None:
+            raise NotImplementedError("this master serves no status objects to its steps")
+        return status()
+
+    @property
+    def reason(self) -> str:
+        return str(self._build.reason)
+
+    def getReason(self) -> str:
+        return self.reason
+
+    def getProperty(self, name: str, default: Any = None) -> Any:
+        return self._build.getProperty(name, default)
+
+    def getProperties(self) -> Properties:
+        properties: Properties = self._build.getProperties()
+        return properties
+
+    def getSlavename(self) -> str:
+        return str(self._build.slavename)
+
+    getWorkername = getSlavename
+
+    def getResults(self) -> int:
+        """What it has come to so far."""
+        return int(self._build.results)
+
+    def addTestResult(self, result: TestResult) -> None:
+        """Note the result of a test, until the build ends; the store has no place for it."""
+        if len(self._results) < MOST_TEST_RESULTS:
+            self._results.append(result)
+
+    def getTestResults(self) -> dict[tuple[str, ...], TestResult]:
+        return {result.getName(): result for result in self._results}
+
+    def getTestResultsOrd(self) -> list[TestResult]:
+        return sorted(self._results, key=TestResult.getName)
