@@ -44,6 +44,7 @@ from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
 from buildbot.slaves.session import Session
 from buildbot.slaves.sessions import SlaveSessions
+from buildbot.slaves.websocket import WebSocketPorts
 from buildbot.status.build_report import build_url
 from buildbot.status.build_status import status_of
 from buildbot.status.receiver import ReceiverContext, Receivers
@@ -138,9 +139,11 @@ class Parts:
         )
         self.family = Family(store, self.under_way, self.control.interrupt, now)
         self.ports = PBPorts(reactor, reactor)
+        self.sockets = WebSocketPorts(reactor, reactor)
         self.sessions = SlaveSessions(
             store=store,
             ports=self.ports,
+            sockets=self.sockets,
             clock=reactor,
             now=now,
             wanted=self.reattaching.wanted,
@@ -248,6 +251,7 @@ class Parts:
         """Serve, and go on with these builds."""
         await self.under_way.go_on_with(restored, self._reactor)
         await self.ports.ready()
+        await self.sockets.ready()
         await self.web.start()
         self.bell.start()
 
@@ -264,6 +268,7 @@ class Parts:
         self.under_way.leave()
         self.sessions.stop()
         await self.ports.stop()
+        await self.sockets.stop()
 
     def _ring(self, event: Event) -> None:
         self.bell.ring("receivers")
@@ -284,7 +289,7 @@ class Parts:
         self.config = config
         look_at_classes(config.builders)
         self.under_way.locks.configure(locks_of(config))
-        self.sessions.sync(config.pb_ports, config.slaves, ids)
+        self.sessions.sync(config.pb_ports, config.slaves, ids, config.msgpack_ports)
         self._sync_schedulers(config)
         self.try_logins.sync(config.schedulers, config.pb_ports)
         await self._sync_sources(config)

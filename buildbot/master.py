@@ -32,7 +32,7 @@ from buildbot.scripts import status_file, stop_order
 from buildbot.secrets.base import SecretProblem
 from buildbot.secrets.lookup import Secrets
 from buildbot.secrets.outside import with_passwords
-from buildbot.slaves.pbport import CannotListen
+from buildbot.slaves.ports import CannotListen
 from buildbot.store import Store, actions, events
 from buildbot.store.opened import OpenedStore
 
@@ -187,6 +187,7 @@ class BuildMaster(service.MultiService):
             await self.parts.web.move_to(config.www)  # first what may fail for reasons outside
             await self.parts.apply(config)
             await self.parts.ports.ready()
+            await self.parts.sockets.ready()
         except CancelledError:
             raise
         except Exception as wrong:

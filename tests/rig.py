@@ -44,6 +44,7 @@ from buildbot.process.running import RunningBuilds
 from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.pbport import PBPorts
 from buildbot.slaves.sessions import SlaveSessions
+from buildbot.slaves.websocket import WebSocketPorts
 from buildbot.status.build_status import status_of
 from buildbot.store import (
     Store,
@@ -64,6 +65,7 @@ from buildslave.bot import BuildSlave
 from tests.stores import new_store
 
 ENDPOINT = "tcp:0:interface=127.0.0.1"
+SOCKET_ENDPOINT = "tcp:port=0:interface=127.0.0.1"
 clock: Any = reactor
 
 
@@ -99,8 +101,10 @@ class Source(NamedTuple):
 class Rig:
     """The running parts. `add_builder`, `add_slave`, then `build(...)` or `submit(...)`."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, with_sockets: bool = False) -> None:
+        """with_sockets: slaves may also connect over WebSocket."""
         self.base = base
+        self.socket_endpoints = [SOCKET_ENDPOINT] if with_sockets else []
         self.config = RigConfig()
         self.store = new_store(base / "state.sqlite")
         self.log_files = LogFiles(base / "logs")
@@ -112,10 +116,12 @@ class Rig:
         self.log_limit: Limit | None = None
         self.bell = Doorbell(clock, self.now)
         self.ports = PBPorts(clock, clock)
+        self.sockets = WebSocketPorts(clock, clock)
         self.reattaching = Reattaching(running=self.running, store=self.store, clock=clock, now=self.now)
         self.sessions = SlaveSessions(
             store=self.store,
             ports=self.ports,
+            sockets=self.sockets,
             clock=clock,
             now=self.now,
             wanted=self.reattaching.wanted,
@@ -180,13 +186,18 @@ class Rig:
         """Slaves that may log in with the password `secret`."""
         self.config.slaves += [SlaveConfig(name, "secret", **options) for name in names]
         ids = self.store.transact(slaves.sync, [slave.name for slave in self.config.slaves], self.now())
-        self.sessions.sync([ENDPOINT], self.config.slaves, ids)
+        self.sessions.sync([ENDPOINT], self.config.slaves, ids, self.socket_endpoints)
 
     def add_builder(self, name: str, factory: BuildFactory, slavenames: Sequence[str] = ("bot",), **kw: Any) -> None:
         self.config.builders = [builder for builder in self.config.builders if builder.name != name]
         self.config.builders.append(BuilderConfig(name=name, slavenames=list(slavenames), factory=factory, **kw))
         wanted = [(builder.name, "", ()) for builder in self.config.builders]
         self._builder_ids = self.store.transact(builders.sync, wanted, self.now())
+
+    @property
+    def socket_port(self) -> int:
+        (address,) = self.sockets.addresses(SOCKET_ENDPOINT)
+        return int(getattr(address, "port"))  # noqa: B009  # IAddress does not say it
 
     @property
     def port(self) -> int:
@@ -302,6 +313,7 @@ class Rig:
         self.running.leave()
         self.sessions.stop()
         await self.ports.stop()
+        await self.sockets.stop()
         self.store.close()
 
 
@@ -358,11 +370,12 @@ class RigCase(TestCase):
 
     timeout = 120
     with_slave = True
+    with_sockets = False
 
     async def setUp(self) -> None:  # type: ignore[override]
         base = Path(tempfile.mkdtemp(prefix="rig-"))
         self.addCleanup(shutil.rmtree, base, True)
-        self.rig = Rig(base)
+        self.rig = Rig(base, self.with_sockets)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.rig.stop()))
         self.rig.add_slaves("bot")
         if self.with_slave:

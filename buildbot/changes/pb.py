@@ -20,7 +20,7 @@ from buildbot.config.ports import BadPort, endpoint_string
 from buildbot.process.outside import BadInput
 from buildbot.process.rendering import needs_rendering
 from buildbot.slaves.guard import GuardedBroker
-from buildbot.slaves.pbport import Registration
+from buildbot.slaves.ports import Registration
 
 DEFAULT_USER = "change"
 DEFAULT_PASSWORD = "changepw"

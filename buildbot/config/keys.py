@@ -182,35 +182,47 @@ def _shown(value: Any) -> str:
     return f"{type(value).__name__} {text}" if len(text) <= 60 else f"a {type(value).__name__}"
 
 
-def read_ports(values: Mapping[str, Any], at: Callable[[str], None]) -> tuple[str, ...]:
+class Ports(NamedTuple):
     """The endpoint strings on which slaves are awaited; empty when none was asked for."""
+
+    pb: tuple[str, ...] = ()
+    msgpack: tuple[str, ...] = ()
+
+
+def read_ports(values: Mapping[str, Any], at: Callable[[str], None]) -> Ports:
+    """Where c['slavePortnum'] or c['protocols'] have slaves connect."""
     if "slavePortnum" in values and "protocols" in values:
         at("slavePortnum")
         error("c['slavePortnum'] is the older form of c['protocols']; give one of them")
-        return ()
+        return Ports()
     if "slavePortnum" in values:
         at("slavePortnum")
-        return _endpoints("c['slavePortnum']", values["slavePortnum"])
+        return Ports(_endpoints("c['slavePortnum']", values["slavePortnum"]))
     at("protocols")
-    ports: tuple[str, ...] = ()
+    ports = Ports()
     for name, options in values.get("protocols", {}).items():
         if name == "pb":
-            ports += _pb_ports(options)
+            ports = ports._replace(pb=_ports_of(name, options))
         elif name == "msgpack_experimental_v7":
-            error("c['protocols']['msgpack_experimental_v7'] is not in this version", "slaves connect with 'pb'")
+            ports = ports._replace(msgpack=_ports_of(name, options))
         elif name != "null":
-            error(f"c['protocols'] has no {name!r}", "write {'pb': {'port': 9989}}")
+            error(
+                f"c['protocols'] has no {name!r}",
+                "write {'pb': {'port': 9989}}, or 'msgpack_experimental_v7' for workers of 4.x that are made so",
+            )
+    for endpoint in set(ports.pb) & set(ports.msgpack):
+        error(f"two of c['protocols'] have the port {endpoint}", "give each one of its own")
     return ports
 
 
-def _pb_ports(options: Any) -> tuple[str, ...]:
+def _ports_of(protocol: str, options: Any) -> tuple[str, ...]:
     if not isinstance(options, Mapping) or "port" not in options:
-        error(f"c['protocols']['pb'] must be a dict such as {{'port': 9989}}, not {options!r}")
+        error(f"c['protocols'][{protocol!r}] must be a dict such as {{'port': 9989}}, not {options!r}")
         return ()
     for name in options:
         if name != "port":
-            error(f"c['protocols']['pb'] has no {name!r}", "its only key is 'port'")
-    return _endpoints("c['protocols']['pb']['port']", options["port"])
+            error(f"c['protocols'][{protocol!r}] has no {name!r}", "its only key is 'port'")
+    return _endpoints(f"c['protocols'][{protocol!r}]['port']", options["port"])
 
 
 def _endpoints(what: str, ports: Any) -> tuple[str, ...]:

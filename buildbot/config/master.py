@@ -45,6 +45,7 @@ class Config:
     status: tuple[Any, ...]  # receivers: c['status'] and c['services'] without the web
     www: Web | None
     pb_ports: tuple[str, ...]  # endpoint strings
+    msgpack_ports: tuple[str, ...] = ()  # endpoint strings
     properties: Mapping[str, Any]
     validation: Mapping[str, re.Pattern[str]]
     retention: RetentionPlan = NO_PLAN
@@ -87,7 +88,8 @@ def config_from_dict(given: Mapping[Any, Any], at: Places, set_place: Callable[[
         secrets_providers=_objects("secretsProviders", values.get("secretsProviders", ()), at, ("get",)),
         status=status,
         www=web,
-        pb_ports=ports,
+        pb_ports=ports.pb,
+        msgpack_ports=ports.msgpack,
         properties=dict(values.get("properties", {})),
         validation={**DEFAULT_VALIDATION, **_validation(values, at)},
         retention=plan_of(values, builders, at),

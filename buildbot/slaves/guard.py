@@ -136,9 +136,7 @@ class GuardedBroker(pb.Broker):
     @property
     def address(self) -> str:
         """Where the peer is. Behind a proxy that tells it (`haproxy:`), it is known with the first bytes."""
-        transport: Any = self.transport
-        peer = None if transport is None else transport.getPeer()
-        return getattr(peer, "host", None) or "an unknown address"
+        return address_of(self.transport)
 
     def connectionMade(self) -> None:
         self._too_late = self._clock.callLater(
@@ -189,13 +187,8 @@ class GuardedBroker(pb.Broker):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._forget_timer()
-        if self.user is None and type(reason.value).__module__.startswith("OpenSSL"):
-            self._few_lines.warn(
-                f"tls {self.address}",
-                "a connection from {address} failed in its TLS handshake: {why}",
-                address=self.address,
-                why=_tls_sentence(reason.value),
-            )
+        if self.user is None:
+            handshake_problem(self._few_lines, self.address, reason)
         super().connectionLost(reason)
 
     def _forget_timer(self) -> None:
@@ -334,6 +327,23 @@ class GuardedBroker(pb.Broker):
         except BananaError:  # Twisted leaves the question waiting for the answer that cannot come
             self._waiting().pop(self.currentRequestID, None)
             return fail()
+
+
+def address_of(transport: Any) -> str:
+    """Where the peer of a connection is."""
+    peer = None if transport is None else transport.getPeer()
+    return getattr(peer, "host", None) or "an unknown address"
+
+
+def handshake_problem(few_lines: FewLines, address: str, reason: Failure) -> None:
+    """Say why a connection has ended, if its TLS handshake was why."""
+    if type(reason.value).__module__.startswith("OpenSSL"):
+        few_lines.warn(
+            f"tls {address}",
+            "a connection from {address} failed in its TLS handshake: {why}",
+            address=address,
+            why=_tls_sentence(reason.value),
+        )
 
 
 def _tls_sentence(problem: Any) -> str:

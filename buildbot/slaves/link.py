@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.spread import pb
 
 from buildbot.slaves.bridge import NoAnswer, call_remote
 from buildbot.slaves.guard import GuardedBroker
+
+T = TypeVar("T")
 
 ANSWER_SECONDS = 20.0
 _LOST = (pb.DeadReferenceError, pb.PBConnectionLost)
@@ -41,6 +43,15 @@ class Link(Protocol):
 
     def hold(self, held: bool) -> None:
         """Read nothing more from it, until it is to go on."""
+
+
+async def in_time(answer: Deferred[T], what: str, clock: IReactorTime, timeout: float | None = None) -> T:
+    """The answer, if it comes within `timeout` seconds (ANSWER_SECONDS). Raises NoAnswer."""
+    seconds = ANSWER_SECONDS if timeout is None else timeout
+    try:
+        return await answer.addTimeout(seconds, clock)
+    except TimeoutError:
+        raise NoAnswer(f"no answer to {what} within {seconds:g} s") from None
 
 
 class PBLink:

@@ -29,7 +29,6 @@ class OlderSession(Session):
     """
 
     resumes = False
-    spelling: Spelling
 
     _log = Logger()
 
@@ -40,6 +39,10 @@ class OlderSession(Session):
         self._held = 0
 
     # -- what a transport adds
+
+    def spelling(self, builddir: str) -> Spelling:
+        """How commands in this directory are spelled."""
+        raise NotImplementedError
 
     async def prepare(self) -> None:
         """Make the builders' directories. Raises SlaveLost, CommandRefused."""
@@ -90,20 +93,7 @@ class OlderSession(Session):
         self, command: CommandID, name: str, builddir: str, args: dict[str, Any], sink: CommandSink
     ) -> bool:
         self.must_know(name)
-        ordered = OlderCommand(
-            id=command,
-            name=name,
-            builddir=builddir,
-            sink=sink,
-            parts=self.spelling.parts(name, builddir, args),
-            begin=self.begin,
-            idle=self.idle,
-            over=self._is_over,
-            interrupt=self.end,
-            hold=self.hold,
-            clock=self._clock,
-        )
-        self._commands[command] = ordered
+        ordered = self.command(command, name, builddir, args, sink)
         try:
             await ordered.begin()
         except BaseException:
@@ -112,6 +102,23 @@ class OlderSession(Session):
             ordered.forget()
             raise
         return True
+
+    def command(self, id: CommandID, name: str, builddir: str, args: dict[str, Any], sink: CommandSink) -> OlderCommand:
+        """A command that is to begin. Raises CommandRefused."""
+        command = self._commands[id] = OlderCommand(
+            id=id,
+            name=name,
+            builddir=builddir,
+            sink=sink,
+            parts=self.spelling(builddir).parts(name, args),
+            begin=self.begin,
+            idle=self.idle,
+            over=self._is_over,
+            interrupt=self.end,
+            hold=self.hold,
+            clock=self._clock,
+        )
+        return command
 
     async def resume(self, command: CommandID, sink: CommandSink) -> bool:
         return False

@@ -9,7 +9,6 @@ The slave's own object knows `getWorkerInfo` (older ones `getSlaveInfo`, `getVer
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from twisted.spread import pb
@@ -21,7 +20,7 @@ from buildbot.slaves.link import PBLink
 from buildbot.slaves.oldcommand import OlderCommand, pairs
 from buildbot.slaves.older import OlderSession
 from buildbot.slaves.session import BadMessage
-from buildbot.slaves.spelling import Part, Spelling, in_octets, in_text
+from buildbot.slaves.spelling import COUNTS_LINES, Part, Spelling, in_octets, in_text, shell_version
 
 MOST_LANES = 20  # of one directory: commands that do not end although they were told to hold one each
 
@@ -51,12 +50,15 @@ class OlderPBSession(OlderSession):
             details["version"] = in_text(await self.ask("getVersion"))
             details["slave_commands"] = in_text(await self.ask("getCommands"))
         self._octets = not worker
-        self.spelling = Spelling(
+        self._spelling = Spelling(
             worker=worker,
-            counts_lines=_shell_version(details) >= (3, 3),
+            counts_lines=shell_version(details) >= COUNTS_LINES,
             windows=details.get("system") == "nt",
         )
         await super().introduce(details)
+
+    def spelling(self, builddir: str) -> Spelling:
+        return self._spelling
 
     # -- builders
 
@@ -185,12 +187,3 @@ def _names(builddir: str) -> Any:
     yield builddir
     for number in range(2, MOST_LANES + 100):
         yield f"{builddir} ({number})"
-
-
-def _shell_version(details: dict[str, Any]) -> tuple[int, ...]:
-    """Of the command: what a slave says of its own version is not always true."""
-    commands = details.get("worker_commands")
-    version = str(commands.get("shell", "")) if isinstance(commands, dict) else ""
-    return (
-        tuple(int(each) for each in version.split(".")) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})*", version) else ()
-    )

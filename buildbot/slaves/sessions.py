@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, ensureDeferred
@@ -16,12 +17,16 @@ from buildbot.process.slaveport import CommandRefused, SlaveLost
 from buildbot.slaves.bridge import NoAnswer
 from buildbot.slaves.guard import GuardedBroker
 from buildbot.slaves.link import Link, LinkLost, PBLink, Refused
+from buildbot.slaves.msgpacklink import MsgpackLink
 from buildbot.slaves.older import Directories
+from buildbot.slaves.oldmsgpack import OlderMsgpackSession
 from buildbot.slaves.oldpb import OlderPBSession
-from buildbot.slaves.pbport import PBPorts, Registration
+from buildbot.slaves.pbport import PBPorts
+from buildbot.slaves.ports import Registration
 from buildbot.slaves.resumable import ResumableSession
 from buildbot.slaves.session import NotOurDialect, Session, UnknownCommand, is_plain
 from buildbot.slaves.spelling import in_text
+from buildbot.slaves.websocket import WebSocket, WebSocketPorts
 from buildbot.store import Store, commands, slaves
 
 
@@ -31,6 +36,8 @@ class TwinIsHere(Exception):
 
 class SlaveSessions:
     """The connected slaves by name (`here`), and the registrations that let them in.
+
+    ports, sockets: where they log in, over Perspective Broker and over WebSocket.
 
     wanted(id): the commands that the slave is to keep when it connects. directories(name): its builders, and the
     directories of their builds. came(session): it is here and takes orders.
@@ -45,6 +52,7 @@ class SlaveSessions:
         *,
         store: Store,
         ports: PBPorts,
+        sockets: WebSocketPorts,
         clock: IReactorTime,
         now: Callable[[], float],
         wanted: Callable[[SlaveID], Collection[CommandID]],
@@ -57,6 +65,7 @@ class SlaveSessions:
         self.here: dict[str, Session] = {}
         self._store = store
         self._ports = ports
+        self._sockets = sockets
         self._clock = clock
         self._now = now
         self._wanted = wanted
@@ -66,18 +75,27 @@ class SlaveSessions:
         self._newest: dict[str, Link] = {}  # the last that logged in, taken or not yet
         self._registered: dict[tuple[str, str], tuple[str, Registration]] = {}
 
-    def sync(self, endpoints: Sequence[str], wanted: Sequence[BuildSlave], ids: Mapping[str, SlaveID]) -> None:
+    def sync(
+        self,
+        endpoints: Sequence[str],
+        wanted: Sequence[BuildSlave],
+        ids: Mapping[str, SlaveID],
+        socket_endpoints: Sequence[str] = (),
+    ) -> None:
         """Let these slaves in, on these ports or their own, and nobody else. Who is here and wanted is left alone."""
-        passwords = {
-            (endpoint, slave.name): slave.password for slave in wanted for endpoint in slave.ports or endpoints
-        }
+        every = (*endpoints, *socket_endpoints)
+        passwords = {(endpoint, slave.name): slave.password for slave in wanted for endpoint in slave.ports or every}
         for key, (password, registration) in list(self._registered.items()):
             if passwords.get(key) != password:
                 del self._registered[key]
                 registration.unregister()
         for (endpoint, name), password in passwords.items():
             if (endpoint, name) not in self._registered:
-                registration = self._ports.register(endpoint, name, password, self._avatar_maker(name, ids[name]))
+                if endpoint in socket_endpoints:
+                    make = partial(SocketSlave, self, name, ids[name], self._clock)
+                    registration = self._sockets.register(endpoint, name, password, make)
+                else:
+                    registration = self._ports.register(endpoint, name, password, self._avatar_maker(name, ids[name]))
                 self._registered[endpoint, name] = (password, registration)
 
     def stop(self) -> None:
@@ -134,6 +152,9 @@ class SlaveSessions:
             "gone": self._is_gone,
             "dropped": lambda command: self._store.transact(commands.let_go, command),
         }
+        if isinstance(link, MsgpackLink):
+            left = partial(commands.left_of, self._store)
+            return OlderMsgpackSession(directories=self._directories, left=left, retire=self.retire, **common)
         if isinstance(details.get("resumable"), dict):
             return ResumableSession(wanted=self._wanted, **common)
         return OlderPBSession(directories=self._directories, **common)
@@ -258,6 +279,37 @@ class SlaveAvatar:
     def perspective_shutdown(self) -> None:
         self.perspective_keepalive()
         self._sessions.retire(self._name)
+
+
+class SocketSlave:
+    """A slave that has logged in over WebSocket."""
+
+    def __init__(
+        self, sessions: SlaveSessions, name: str, id: SlaveID, clock: IReactorTime, socket: WebSocket
+    ) -> None:
+        self._sessions = sessions
+        self._name = name
+        self._id = id
+        self._link = MsgpackLink(socket, clock)
+        self._session: Session | None = None
+        self._gone = False
+
+    def attached(self) -> None:
+        self._sessions.open(self._name, self._id, self._link, self._introduced)
+
+    def _introduced(self, session: Session) -> None:
+        self._session = session
+        if self._gone:
+            session.lose("the connection was lost")
+
+    def received(self, message: bytes) -> None:
+        self._link.received(message)
+
+    def detached(self) -> None:
+        self._gone = True
+        self._link.lost()
+        if self._session is not None:
+            self._session.lose("the connection was lost")
 
 
 def _as_json(value: Any) -> Any:

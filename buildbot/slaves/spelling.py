@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ntpath
 import posixpath
+import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -52,12 +53,10 @@ class Spelling:
             "downloadFile": self._download,
         }
 
-    def parts(self, name: str, builddir: str, args: dict[str, Any]) -> list[Part]:
+    def parts(self, name: str, args: dict[str, Any]) -> list[Part]:
         """The command as this slave knows it; what is not among ours is sent as it is. Raises CommandRefused."""
         spell = self._spell.get(name)
         return [Part(name, dict(args))] if spell is None else spell(name, dict(args))
-
-    # -- what differs between eras, besides names
 
     def path(self, *given: str) -> str:
         """A path, from the builder's directory on."""
@@ -141,6 +140,61 @@ class Spelling:
 
     def _place(self, name: str, args: dict[str, Any], *keys: str) -> str:
         return self.path(str(args.get("workdir") or ""), _text(name, args, *keys))
+
+
+class PathSpelling(Spelling):
+    """The spelling of workers that speak msgpack: absolute paths, made by the master.
+
+    root: the builder's directory on the slave. home: that of its user, for paths with `~`.
+    """
+
+    _names = {"uploadFile": "upload_file", "uploadDirectory": "upload_directory", "downloadFile": "download_file"}
+    _keys = {"file": "path", "fromdir": "from_path", "todir": "to_path"}
+
+    def __init__(self, *, root: str, home: str, counts_lines: bool, windows: bool) -> None:
+        super().__init__(worker=True, counts_lines=counts_lines, windows=windows)
+        self.root = root
+        self._home = home
+
+    def path(self, *given: str) -> str:
+        first = re.match(r"~(?=[/\\]|$)", given[-1])
+        last = given[-1] if first is None else self._home + given[-1][1:]
+        return str(self.paths.join(self.root, *given[:-1], last))
+
+    def parts(self, name: str, args: dict[str, Any]) -> list[Part]:
+        return [
+            part._replace(name=self._names.get(name, name), args=self._absolute(name, part.args))
+            for part in super().parts(name, args)
+        ]
+
+    def _absolute(self, name: str, args: dict[str, Any]) -> dict[str, Any]:
+        if name in ("mkdir", "rmdir"):
+            return {**args, "paths": [args["dir"]]}
+        if name == "listdir":
+            return {"path": args["dir"]}
+        if name in self._names:
+            return {**args, "path": self.path(args["workdir"], args.get("workersrc") or args["workerdest"])}
+        return {self._keys.get(key, key): value for key, value in args.items()}
+
+    def _command(self, command: Any) -> tuple[Any, dict[str, str]]:
+        """msgpack has no tuples, by which a worker tells what it must not show: the master hides it."""
+        words, _ = super()._command(command)
+        if not isinstance(words, list):
+            return words, {}
+        hidden = {str(word[1]): str(word[2]) for word in words if isinstance(word, tuple)}
+        return [str(word[1]) if isinstance(word, tuple) else word for word in words], hidden
+
+
+def shell_version(details: Mapping[str, Any]) -> tuple[int, ...]:
+    """Of a worker's command: what a slave says of its own version is not always true."""
+    commands = details.get("worker_commands")
+    version = str(commands.get("shell", "")) if isinstance(commands, dict) else ""
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})*", version):
+        return ()
+    return tuple(int(each) for each in version.split("."))
+
+
+COUNTS_LINES = (3, 3)  # the first version of the command that knows max_lines
 
 
 def _text(name: str, args: dict[str, Any], *keys: str) -> str:

@@ -137,6 +137,18 @@ def let_go_of(store: Store, slave: SlaveID, but: Sequence[CommandID] = ()) -> in
     )
 
 
+def left_of(store: Queries, slave: SlaveID) -> list[CommandID]:
+    """What nobody waits for and may still run on this slave: the newest hundred."""
+    return [
+        CommandID(id)
+        for id in store.column(
+            "SELECT c.id FROM commands AS c JOIN steps AS s ON s.id = c.step_id JOIN builds AS b ON b.id = s.build_id "
+            "WHERE c.left_at IS NOT NULL AND b.slave_id = ? ORDER BY c.id DESC LIMIT 100",
+            slave,
+        )
+    ]
+
+
 def left_on(store: Queries) -> dict[SlaveID, int]:
     """How many commands that nobody waits for may still run on each slave; slaves without any are left out."""
     return dict(

@@ -78,10 +78,11 @@ class PeerCase(RigCase):
         self.processes = Processes(self.rig.base / "processes")
         self.addCleanup(self.processes.stop_all)
         await self.rig.ports.ready()
+        await self.rig.sockets.ready()
 
     @property
     def port(self) -> int:
-        return self.rig.port
+        return self.rig.socket_port if self.with_sockets else self.rig.port
 
     def start_peer(self, directory: str = "bot") -> Process:
         basedir = self.rig.base / directory

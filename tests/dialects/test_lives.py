@@ -11,7 +11,8 @@ from buildbot.model import Result
 from buildbot.process.factory import BuildFactory
 from buildbot.slaves import link, session
 from buildbot.steps.shell import ShellCommand
-from tests.dialects.cases import SLAVE_TAC, PeerCase
+from tests.dialects.cases import SLAVE_TAC, WORKER_TAC, PeerCase
+from tests.processes import pid_alive
 
 WAIT_FOR_IT = "echo begun; while [ ! -e ../../go ]; do sleep .05; done; echo done"
 
@@ -84,6 +85,41 @@ class TestWorker(PeerCase):
         (self.rig.base / "bot" / "go").touch()
         self.assertIs((await self.rig.built(request)).result, Result.SUCCESS)
         await self.rig.until(lambda: not self.peer.running, "its end")
+
+
+class TestOverWebSocket(PeerCase):
+    with_sockets = True
+    options = "protocol='msgpack_experimental_v7', delete_leftover_dirs=True"
+
+    async def test_a_command_that_a_cut_connection_left_is_ended_when_the_slave_is_back(self) -> None:
+        await self.connect()
+        script = "echo $$ > ../../pid; while [ ! -e ../../go ]; do sleep .05; done"
+        self.rig.add_builder("b", BuildFactory([ShellCommand(name="it", command=script)]))
+        request = self.rig.submit()
+        written = self.rig.base / "bot" / "pid"
+        await self.rig.until(lambda: written.exists() and written.read_text().strip(), "the command runs")
+        first = int(written.read_text())
+        self.rig.cut()
+        self.assertIs((await self.rig.built(request, timeout=5)).result, Result.RETRY)
+        await self.rig.until(lambda: not pid_alive(first), "the end of the first command")
+        await self.rig.until(lambda: int(written.read_text().strip() or first) != first, "the second one")
+        (self.rig.base / "bot" / "go").touch()
+        self.assertIs((await self.rig.built(request, attempt=2)).result, Result.SUCCESS)
+
+    async def test_directories_of_builders_that_are_gone_are_removed(self) -> None:
+        self.rig.add_builder("b", BuildFactory([]), max_builds_per_slave=2)
+        for name in ("b", "b-2", "gone/deep", ".hidden", "info"):
+            (self.rig.base / "bot" / name).mkdir(parents=True)
+        await self.connect()
+        await self.rig.until(lambda: not (self.rig.base / "bot" / "gone").exists(), "it is removed")
+        names = {path.name for path in (self.rig.base / "bot").iterdir() if path.is_dir()}
+        self.assertEqual(names, {"b", "b-2", ".hidden", "info"})
+
+    async def test_who_has_the_wrong_password_is_not_let_in(self) -> None:
+        self.tac = WORKER_TAC.replace('"secret"', '"wrong"')
+        self.peer = self.start_peer()
+        await self.rig.until(lambda: "WebSocket connection closed" in self.peer.output(), "a refusal")
+        self.assertEqual(self.rig.sessions.here, {})
 
 
 class TestOldSlave(PeerCase):

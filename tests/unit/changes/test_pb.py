@@ -20,7 +20,8 @@ from buildbot.secrets.base import SecretProblem
 from buildbot.secrets.environment import SecretInEnvironment
 from buildbot.secrets.lookup import Secrets
 from buildbot.slaves.guard import GuardedBroker
-from buildbot.slaves.pbport import LoginFactory, NameInUse
+from buildbot.slaves.pbport import LoginFactory
+from buildbot.slaves.ports import NameInUse
 from buildbot.store import changes
 from tests.stores import new_store
 

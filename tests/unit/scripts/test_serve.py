@@ -8,7 +8,7 @@ from twisted.internet.error import CannotListenError
 from twisted.python.failure import Failure
 
 from buildbot.scripts.serve import _reason
-from buildbot.slaves.pbport import CannotListen
+from buildbot.slaves.ports import CannotListen
 
 
 def a_taken_port() -> OSError:

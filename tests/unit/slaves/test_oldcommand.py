@@ -258,7 +258,7 @@ class TestFiles(CommandCase):
 class TestSpelling(SynchronousTestCase):
     def parts(self, name: str, worker: bool = True, windows: bool = False, **args: Any) -> list[dict[str, Any]]:
         spelling = Spelling(worker=worker, counts_lines=worker, windows=windows)
-        return [part.args for part in spelling.parts(name, "b", args)]
+        return [part.args for part in spelling.parts(name, args)]
 
     def test_shell(self) -> None:
         given = {
@@ -271,7 +271,7 @@ class TestSpelling(SynchronousTestCase):
         (args,) = self.parts("shell", **given)
         self.assertEqual(args["command"], ["a", "b", "3", ("obfuscated", "x", "y")])
         self.assertEqual((args["initial_stdin"], args["max_lines"], args["usePTY"]), ("in", 5, False))
-        old = Spelling(worker=False, counts_lines=False).parts("shell", "b", given)[0]
+        old = Spelling(worker=False, counts_lines=False).parts("shell", given)[0]
         self.assertEqual((old.most_lines, old.args["usePTY"]), (5, "slave-config"))
         self.assertNotIn("max_lines", old.args)
         self.assertEqual(self.parts("shell", command="a b", workdir="w")[0]["command"], "a b")

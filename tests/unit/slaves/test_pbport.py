@@ -17,7 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from buildbot.slaves.bridge import NoAnswer, bridge, call_remote
 from buildbot.slaves.guard import FewLines, GuardedBroker
-from buildbot.slaves.pbport import CannotListen, NameInUse, PBPorts, Registration
+from buildbot.slaves.pbport import PBPorts
+from buildbot.slaves.ports import CannotListen, NameInUse, Registration
 
 ANY_PORT = "tcp:0:interface=127.0.0.1"
 

@@ -222,4 +222,10 @@ class TestSlave08(Dialect):
     has_rmfile = False
 
 
+class TestWorker43OverWebSocket(Dialect):
+    version = "4.3.0"
+    with_sockets = True
+    options = "protocol='msgpack_experimental_v7'"
+
+
 del Dialect  # it has no slave of its own
