@@ -208,7 +208,7 @@ def read_ports(values: Mapping[str, Any], at: Callable[[str], None]) -> Ports:
         elif name != "null":
             error(
                 f"c['protocols'] has no {name!r}",
-                "write {'pb': {'port': 9989}}, or 'msgpack_experimental_v7' for workers of 4.x that are made so",
+                "write {'pb': {'port': 9989}}; the other one is 'msgpack_experimental_v7'",
             )
     for endpoint in set(ports.pb) & set(ports.msgpack):
         error(f"two of c['protocols'] have the port {endpoint}", "give each one of its own")

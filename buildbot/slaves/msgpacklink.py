@@ -24,7 +24,8 @@ _OPS = {"getWorkerInfo": "get_worker_info", "print": "print", "shutdown": "shutd
 class Socket(Protocol):
     """A connection that carries messages whole."""
 
-    address: str
+    @property
+    def address(self) -> str: ...
 
     def send(self, message: bytes) -> None: ...
 

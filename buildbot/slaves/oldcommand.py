@@ -6,8 +6,10 @@ again, until it does; meanwhile nothing more is read from the connection, and th
 
 from __future__ import annotations
 
+import errno
 import re
 import sqlite3
+import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -196,6 +198,10 @@ class OlderCommand:
         if self._ended:
             return
         self._idle(self)
+        if self._part.guards:
+            found, self._result = self._result, None
+            if not self._rc and isinstance(found, list) and found and stat.S_ISDIR(found[0]):
+                self._rc = errno.EISDIR
         if self._parts and failure is None and not self._rc and not self.interrupted:
             self._part = self._parts.pop(0)
             self._in_background(self._go_on())

@@ -22,6 +22,7 @@ from buildbot.slaves.older import OlderSession
 from buildbot.slaves.session import BadMessage
 from buildbot.slaves.spelling import COUNTS_LINES, Part, Spelling, in_octets, in_text, shell_version
 
+SECRETS = ".secrets"  # where steps put keys and passwords for as long as they run: no leftover
 MOST_LANES = 20  # of one directory: commands that do not end although they were told to hold one each
 
 
@@ -60,11 +61,18 @@ class OlderPBSession(OlderSession):
     def spelling(self, builddir: str) -> Spelling:
         return self._spelling
 
+    def command_version(self, command: str) -> str | None:
+        """Before 0.9 there is no `rmfile`, but `rmdir` removes files as well."""
+        known = super().command_version(command)
+        return self.command_version("rmdir") if known is None and command == "rmfile" and self._octets else known
+
     # -- builders
 
     async def prepare(self) -> None:
         for name, builddir in self._directories(self.name):
             self._lanes.setdefault(name, _Lane(name, builddir))
+        if self.details.get("delete_leftover_dirs"):
+            self._lanes[SECRETS] = _Lane(SECRETS, SECRETS)
         await self._tell_lanes()
 
     async def _tell_lanes(self) -> None:

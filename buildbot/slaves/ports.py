@@ -190,7 +190,7 @@ class Port:
 
     async def _listen(self) -> bool:
         try:
-            self.listening = await server_endpoint(self._reactor, self.endpoint).listen(self._factory)
+            self.listening = await server_endpoint(self._reactor, self.endpoint).listen(self._factory)  # type: ignore[arg-type]  # a ServerFactory
         except Exception as problem:
             if self.problem is None:
                 self._log.error(

@@ -284,9 +284,7 @@ class SlaveAvatar:
 class SocketSlave:
     """A slave that has logged in over WebSocket."""
 
-    def __init__(
-        self, sessions: SlaveSessions, name: str, id: SlaveID, clock: IReactorTime, socket: WebSocket
-    ) -> None:
+    def __init__(self, sessions: SlaveSessions, name: str, id: SlaveID, clock: IReactorTime, socket: WebSocket) -> None:
         self._sessions = sessions
         self._name = name
         self._id = id

@@ -19,13 +19,17 @@ LONGEST_BLOCK = 64 * 1024  # of a file that is sent or fetched
 
 
 class Part(NamedTuple):
-    """One command as the slave gets it. most_lines: how much output the master has to bear, if the slave cannot count;
-    hidden: what must not be shown, and what is shown in its place."""
+    """One command as the slave gets it.
+
+    most_lines: how much output the master has to bear, if the slave cannot count. hidden: what must not be shown, and
+    what is shown in its place. guards: it looks whether what the next part removes is no directory.
+    """
 
     name: str
     args: dict[str, Any]
     most_lines: int | None = None
     hidden: Mapping[str, str] = {}
+    guards: bool = False
 
 
 class Spelling:
@@ -111,7 +115,11 @@ class Spelling:
         return [Part(name, {"dir": self._place(name, args, "dir", "path")})]
 
     def _rmfile(self, name: str, args: dict[str, Any]) -> list[Part]:
-        return [Part(name, {"path": self._place(name, args, "path", "file")})]
+        path = self._place(name, args, "path", "file")
+        if self._worker:
+            return [Part(name, {"path": path})]
+        looking = Part("stat", {"file": path}, guards=True)
+        return [looking, *self._directories("rmdir", {"dir": path})]  # which is `rm -rf` there
 
     def _upload(self, name: str, args: dict[str, Any]) -> list[Part]:
         source = _text(name, args, "slavesrc", "workersrc", "path")

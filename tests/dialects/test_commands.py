@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 from typing import ClassVar
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import gatherResults
 
 from buildbot.model import Result
 from buildbot.process.buildstep import BuildStep
@@ -24,7 +24,7 @@ class AtOnce(BuildStep):
     async def run(self) -> int:
         scripts = ("while [ ! -e go ]; do sleep .05; done; echo first", "touch go; echo second")
         given = [RemoteShellCommand("build", ["sh", "-c", script]) for script in scripts]
-        await gatherResults([Deferred.fromCoroutine(self.runCommand(command)) for command in given])
+        await gatherResults([self.runCommand(command) for command in given])
         return max(command.results() for command in given)
 
 
@@ -40,7 +40,6 @@ class Dialect(PeerCase):
     """What every era can do, with one process of the slave."""
 
     version: ClassVar[str]
-    has_rmfile: ClassVar[bool] = True
     greeting: ClassVar[str] = "héllo"
 
     async def test_steps_and_commands(self) -> None:
@@ -135,12 +134,15 @@ class Dialect(PeerCase):
         self.assertIn(str(self.there / "copy"), globbed["result"])
         self.assertEqual(left["result"], ["deep"])
         self.assertFalse((self.there / "one").exists() or (self.there / "two").exists())
-        if self.has_rmfile:
-            gone, again = await self.outcomes(("rmfile", {"path": "a file"}), ("rmfile", {"path": "a file"}))
-            self.assertEqual((gone["rc"], again["rc"]), (0, 2))
-        else:
-            (refused,) = await self.outcomes(("rmfile", {"path": "a file"}))
-            self.assertIn(f"slave bot (buildslave {self.version}) does not know the command 'rmfile'", refused["error"])
+        one = ("rmfile", {"path": "a file"})
+        gone, again, directory = await self.outcomes(one, one, ("rmfile", {"path": "copy"}))
+        self.assertEqual((gone["rc"], again["rc"]), (0, 2))
+        self.assertNotEqual(directory["rc"], 0)
+        self.assertTrue((self.there / "copy").is_dir())
+        (refused,) = await self.outcomes(("juggle", {}))
+        self.assertRegex(
+            refused["error"], r"slave bot \((buildslave|buildbot-worker) [0-9.]+\) does not know the command 'juggle'"
+        )
 
     async def _transfers(self) -> None:
         content = bytes(range(256)) * 600
@@ -219,7 +221,6 @@ class TestSlave08(Dialect):
     peer_name = "slave-0.8.14"
     tac = SLAVE_TAC
     version = "0.8.14"
-    has_rmfile = False
 
 
 class TestWorker43OverWebSocket(Dialect):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from buildbot.model import Result
 from tests.integration.a_master import AMaster
-from tests.processes import Processes, wait_until
+from tests.processes import Processes, free_port, port_answers, wait_until
 from tests.tools import Peer
 
 WAITS = """
@@ -36,3 +36,31 @@ def test_the_build_of_a_worker_is_given_back_when_the_master_is_restarted(
     assert master.finished("tests", 2).result is Result.SUCCESS
     wait_until(lambda: not master.open_rows(), what="an end of everything")
     assert master.log_file("tests", 2).read_text().count("\ndone\n") == 1
+
+
+def test_a_worker_that_was_made_for_msgpack_connects_to_its_port(
+    processes: Processes, tmp_path: Path, peer: Peer
+) -> None:
+    master = AMaster(processes, tmp_path)
+    port = free_port()
+    endpoint = f"tcp:{port}:interface=127.0.0.1"
+    master.configure(f"c['protocols']['msgpack_experimental_v7'] = {{'port': {endpoint!r}}}\n")
+    master.start()
+    worker = tmp_path / "worker"
+    words = [
+        "create-worker",
+        "--quiet",
+        "--protocol=msgpack_experimental_v7",
+        worker,
+        f"127.0.0.1:{port}",
+        "one",
+        "secret",
+    ]
+    processes.run([peer.python, peer.worker, *words])
+    processes.start([peer.python, peer.worker, "start", "--nodaemon", worker], name="worker", cwd=worker)
+    master.send("r1")
+    assert master.finished("tests", 1).result is Result.SUCCESS
+    master.configure()
+    master.reconfig()
+    wait_until(lambda: not port_answers(port), what="the port is closed")
+    assert not master.rows("SELECT 1 FROM slaves WHERE connected_at IS NOT NULL")
