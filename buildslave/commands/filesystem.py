@@ -28,6 +28,7 @@ class FileCommand(Command):
         self._stop = Event()
         self._why: Reason | None = None
         self._workdir = order.args.text("workdir", default="")
+        self._seconds: float | None = None
         self.check()
 
     def check(self) -> None:
@@ -44,12 +45,18 @@ class FileCommand(Command):
         return path
 
     async def run(self) -> Outcome:
+        timer = None
+        if self._seconds is not None:
+            timer = self.site.clock.callLater(self._seconds, self._end, Reason.TIMEOUT)
         try:
             return Outcome(rc=0, result=await self.in_thread(self.work))
         except Stopped:
             reason = self._why or Reason.INTERRUPTED
             self.channel.header(f"{self.order.name} ended before it was done: {reason}\n")
             return Outcome(rc=-1, reason=reason)
+        finally:
+            if timer is not None and timer.active():
+                timer.cancel()
 
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         done: Deferred[Any] = deferToThreadPool(self.site.reactor, self.site.reactor.getThreadPool(), work)
@@ -84,16 +91,6 @@ class RemoveDirectory(FileCommand):
         self._paths = [self.below_builder(each) for each in self.order.args.texts("dir")]
         self._seconds = self.order.args.seconds("timeout")
 
-    async def run(self) -> Outcome:
-        if self._seconds is None:
-            return await super().run()
-        timer = self.site.clock.callLater(self._seconds, self._end, Reason.TIMEOUT)
-        try:
-            return await super().run()
-        finally:
-            if timer.active():
-                timer.cancel()
-
     def work(self) -> None:
         for path in self._paths:
             remove_tree(str(path), self._stop)
@@ -107,6 +104,7 @@ class CopyDirectory(FileCommand):
         self._target = self.path(self.order.args.text("todir"))
         if self._target == self._source or self._target.is_relative_to(self._source):
             raise self.order.args.refuse("todir", "lies in fromdir")
+        self._seconds = self.order.args.seconds("maxTime")
 
     def work(self) -> None:
         copy_tree(str(self._source), str(self._target), self._stop)

@@ -43,6 +43,13 @@ OURS: Mapping[str, tuple[str, ...]] = {
         *("VCExpress9", "VS2019", "VS2022", "VisualStudio"),
         *(f"MsBuild{number}" for number in (4, 12, 14, 141, 16, 17)),
     ),
+    "buildbot.steps.worker": (
+        "CopyDirectory",
+        "FileExists",
+        "MakeDirectory",
+        "RemoveDirectory",
+        "SetPropertiesFromEnv",
+    ),
     "buildbot.steps.warnings": ("Compile", "PerlModuleTest", "Test", "WarningCountingShellCommand"),
 }
 
@@ -91,6 +98,8 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
     "buildbot.steps.vstudio": _MICROSOFT,
+    "buildbot.steps.slave": _ours("buildbot.steps.worker")
+    | places("buildbot.steps.worker", SlaveBuildStep="WorkerBuildStep"),
     "buildbot.steps.source": _ours("buildbot.steps.source.base", *_SOURCES),
     "buildbot.steps.source.git": _ours("buildbot.steps.source.gitwriting"),
     "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.base", *_SOURCES),
