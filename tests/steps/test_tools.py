@@ -12,6 +12,7 @@ from buildbot.steps.cppcheck import Cppcheck
 from buildbot.steps.dummy import Dummy, FailingDummy, RemoteDummy
 from buildbot.steps.maxq import MaxQ
 from buildbot.steps.shell import ShellCommand
+from buildbot.steps.subunit import SubunitShellCommand
 from tests.steps.case import StepsCase
 from tests.tools import require_tool
 
@@ -112,3 +113,27 @@ class TestWarnings(StepsCase):
         assert built.text("cmake") == "instead\n"
         assert built.results == {"cmake": SUCCESS}
         assert WARNINGS not in built.results.values()
+
+
+SUBUNIT = "import unittest\n\n\nclass T(unittest.TestCase):\n"
+SUBUNIT += "    def test_a(self):\n        pass\n\n    def test_b(self):\n        self.fail('it is \u00f3 bad')\n"
+
+
+class TestSubunit(StepsCase):
+    async def test_both_versions_are_counted(self) -> None:
+        self.put({"t_mine.py": SUBUNIT})
+        require_tool("subunit-filter", "subunit")
+        python = "/usr/bin/python3"
+        one = f"{python} -m subunit.run t_mine | {python} /usr/bin/subunit-2to1"
+        built = await self.run_steps(
+            SubunitShellCommand(command=[python, "-m", "subunit.run", "t_mine"]),
+            SubunitShellCommand(command=one),
+            SubunitShellCommand(command="true"),
+            SubunitShellCommand(command="true", failureOnNoTests=True),
+        )
+        assert list(built.results.values()) == [FAILURE, FAILURE, SUCCESS, FAILURE], built.text("shell")
+        for name in ("shell", "shell_1"):
+            assert built.step(name).state_text == "2 tests 1 passed 1 failed (failure)"
+            assert "t_mine.T.test_b: failure\n" in built.text(name, "problems")
+            assert "it is \u00f3 bad" in built.text(name, "problems")
+        assert built.step("shell_2").state_text == "no tests run"

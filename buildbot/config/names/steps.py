@@ -37,6 +37,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.source.gitlab": ("GitLab",),
     "buildbot.steps.source.gitwriting": ("GitCommit", "GitPush", "GitTag"),
     "buildbot.steps.source.svn": ("SVN",),
+    "buildbot.steps.subunit": ("SubunitShellCommand",),
     "buildbot.steps.trigger": ("Trigger",),
     "buildbot.steps.vstudio": (
         *(f"VC{number}" for number in (6, 7, 8, 9, 10, 11, 12, 14, 141)),
