@@ -58,10 +58,11 @@ class Mind(pb.Referenceable):
         return self._slave.describe()
 
     def remote_getWorkerInfo(self) -> dict[str, Any]:
-        """Asked by masters of 0.9 and later, which take each key for a property of the worker."""
+        """Asked by masters of 0.9 and later, which take each key for a property of the worker, and by our own, which
+        sees in `resumable` what this slave is."""
         self._wants_text = True
         told = self._slave.describe()
-        return {name: told[name] for name in told if name not in ("resumable", "slave_commands")}
+        return {name: told[name] for name in told if name != "slave_commands"}
 
     def remote_getVersion(self) -> str:
         return str(self._slave.describe()["version"])
