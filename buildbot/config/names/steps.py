@@ -14,6 +14,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.process.buildstep": ("BuildStep",),
     "buildbot.steps.cmake": ("CMake",),
     "buildbot.steps.cppcheck": ("Cppcheck",),
+    "buildbot.steps.downloading": ("FileDownload", "JSONPropertiesDownload", "JSONStringDownload", "StringDownload"),
     "buildbot.steps.dummy": ("Dummy", "FailingDummy", "RemoteDummy"),
     "buildbot.steps.maxq": ("MaxQ",),
     "buildbot.steps.mswin": ("Robocopy",),
@@ -38,6 +39,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.source.gitwriting": ("GitCommit", "GitPush", "GitTag"),
     "buildbot.steps.source.svn": ("SVN",),
     "buildbot.steps.subunit": ("SubunitShellCommand",),
+    "buildbot.steps.transfer": ("DirectoryUpload", "FileUpload", "MultipleFileUpload"),
     "buildbot.steps.trigger": ("Trigger",),
     "buildbot.steps.vstudio": (
         *(f"VC{number}" for number in (6, 7, 8, 9, 10, 11, 12, 14, 141)),
@@ -84,7 +86,8 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.steps": _ours(*OURS) | _MICROSOFT,
     "buildbot.process.step": _ours("buildbot.process.buildstep")
     | places("buildbot.process.loggingstep", "LoggingBuildStep")
-    | _ours("buildbot.steps.shell", "buildbot.steps.warnings", *_SOURCES),
+    | _ours("buildbot.steps.shell", "buildbot.steps.warnings", *_SOURCES)
+    | _ours("buildbot.steps.transfer", "buildbot.steps.downloading"),
     "buildbot.process.step_twisted": _ours("buildbot.steps.python_twisted"),
     "buildbot.steps.package": _ours("buildbot.steps.debs", "buildbot.steps.rpms"),
     "buildbot.steps.package.deb.lintian": places("buildbot.steps.debs", "DebLintian"),
@@ -98,6 +101,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     | _ours("buildbot.steps.warnings")
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
+    "buildbot.steps.transfer": _ours("buildbot.steps.downloading"),
     "buildbot.steps.vstudio": _MICROSOFT,
     "buildbot.steps.slave": _ours("buildbot.steps.worker")
     | places("buildbot.steps.worker", SlaveBuildStep="WorkerBuildStep"),
