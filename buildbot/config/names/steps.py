@@ -37,6 +37,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.source.github": ("GitHub",),
     "buildbot.steps.source.gitlab": ("GitLab",),
     "buildbot.steps.source.gitwriting": ("GitCommit", "GitPush", "GitTag"),
+    "buildbot.steps.source.mercurial": ("Mercurial",),
     "buildbot.steps.source.svn": ("SVN",),
     "buildbot.steps.subunit": ("SubunitShellCommand",),
     "buildbot.steps.transfer": ("DirectoryUpload", "FileUpload", "MultipleFileUpload"),
@@ -57,7 +58,11 @@ OURS: Mapping[str, tuple[str, ...]] = {
 }
 
 #: Modules whose steps were together in one, before they had a module each.
-_SOURCES = ("buildbot.steps.source.git", "buildbot.steps.source.svn")
+_SOURCES = (
+    "buildbot.steps.source.git",
+    "buildbot.steps.source.mercurial",
+    "buildbot.steps.source.svn",
+)
 
 
 #: What some of them are called as well.
