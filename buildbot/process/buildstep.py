@@ -140,6 +140,7 @@ class BuildStep(OldStyle, StepLogs, StepFacts, Recreatable):
         self.results: int | None = None
         self.stopped = False
         self.timed_out = False
+        self.max_lines_reached = False
         self.progress: dict[str, float] = {}
         self.logs: dict[str, StepLog] = {}
         self._observers: dict[str, list[LogObserver]] = {}
@@ -208,12 +209,7 @@ class BuildStep(OldStyle, StepLogs, StepFacts, Recreatable):
 
     def getResultSummary(self) -> dict[str, str]:
         """What it says once it has ended: {"step": text}, and "build" for a text in the build's own line."""
-        text = words(self.describe(True)) or "finished"
-        if self.timed_out and self.results not in (SUCCESS, CANCELLED):
-            text += " (timed out)"
-        elif self.results not in (SUCCESS, None):
-            text += f" ({Results[self.results]})"
-        return {"step": text}
+        return {"step": self._with_result(words(self.describe(True)) or "finished")}
 
     def getBuildResultSummary(self) -> dict[str, str]:
         """The result summary, with its "build" part left out or filled in as updateBuildSummaryPolicy says."""
@@ -233,6 +229,15 @@ class BuildStep(OldStyle, StepLogs, StepFacts, Recreatable):
         self.stop_reason = str(reason)
         for command in list(self._commands):
             await command.interrupt(self.stop_reason)
+
+    def _with_result(self, text: str) -> str:
+        """What it says once it has ended, with its result if that is no success, and the limit that it has reached."""
+        if self.results in (SUCCESS, None):
+            return text
+        text += f" ({Results[self.results]})"
+        if self.results == CANCELLED:
+            return text
+        return text + (" (timed out)" if self.timed_out else " (max lines)" if self.max_lines_reached else "")
 
     def _with_suffix(self, text: str) -> str:
         suffix = words(self.descriptionSuffix)
@@ -260,6 +265,7 @@ class BuildStep(OldStyle, StepLogs, StepFacts, Recreatable):
             self.stop_reason = str(command.outcome["error"])  # shown if the step is an EXCEPTION for it
         if command.reason in ("timeout", "timeout_without_output"):
             self.timed_out = True
+        self.max_lines_reached = self.max_lines_reached or command.reason == "max_lines_failure"
         return command
 
     def remember(self, name: str, work: Callable[[Store], JSON]) -> JSON:

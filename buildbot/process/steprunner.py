@@ -19,7 +19,7 @@ from buildbot.process.lockqueue import LockDeadlock, LockRefused
 from buildbot.process.properties import render
 from buildbot.process.propertykeeping import as_they_were, to_keep
 from buildbot.process.rendering import needs_rendering
-from buildbot.process.results import ALL_RESULTS, CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED, SUCCESS
+from buildbot.process.results import ALL_RESULTS, CANCELLED, EXCEPTION, FAILURE, RETRY, SKIPPED
 from buildbot.process.slaveport import CommandRefused, SlaveLost
 from buildbot.process.steplocks import lock_user, take_locks
 from buildbot.store import Store, commands, logs, steps
@@ -296,7 +296,8 @@ def _text_of(step: BuildStep) -> str:
 
 
 def _words_of(step: BuildStep) -> list[str]:
-    """What a step adds to the text of its build: what it wants to say there, or its name if it did not go well."""
+    """What a step adds to the text of its build: what it wants to say there, or its name if it did not go well, unless
+    its flags say that this does not count."""
     if step.said_in_build is not None:
         return step.said_in_build
     try:
@@ -305,8 +306,20 @@ def _words_of(step: BuildStep) -> list[str]:
         said = None  # logged when the step's own text was made of the same summary
     if said:
         return [str(said)]
-    quiet = step.results in (SUCCESS, SKIPPED) or step.updateBuildSummaryPolicy is not None
-    return [] if quiet else [str(step.name)]
+    if step.updateBuildSummaryPolicy is not None or not _counts(step):
+        return []
+    return [str(step.name)]
+
+
+def _counts(step: BuildStep) -> bool:
+    match step.results:
+        case Result.FAILURE:
+            return bool(step.flunkOnFailure or step.warnOnFailure or step.haltOnFailure)
+        case Result.WARNINGS:
+            return bool(step.flunkOnWarnings or step.warnOnWarnings)
+        case Result.EXCEPTION | Result.RETRY | Result.CANCELLED:
+            return True
+    return False
 
 
 def _hidden(step: BuildStep) -> bool:

@@ -13,8 +13,6 @@ from buildbot.process.loggingstep import LoggingBuildStep
 from buildbot.process.properties import render
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import (
-    CANCELLED,
-    SKIPPED,
     SUCCESS,
     WARNINGS,
     computeResultAndTermination,
@@ -85,7 +83,8 @@ class ShellArg:
     """One command of a ShellSequence.
 
     command: as in ShellCommand. logname: a log of its own (default: all write to `stdio`). haltOnFailure: the rest is
-    left out when it fails. flunkOnFailure, flunkOnWarnings, warnOnFailure, warnOnWarnings: what it does to the step.
+    left out when it fails. flunkOnFailure (default True), flunkOnWarnings, warnOnFailure, warnOnWarnings: what it does
+    to the step.
     """
 
     flags: ClassVar[tuple[str, ...]] = (
@@ -100,7 +99,7 @@ class ShellArg:
         self.command = command
         self.logname = logname if logname is not None else logfile
         for name in self.flags:
-            setattr(self, name, flags.pop(name, False))
+            setattr(self, name, flags.pop(name, name == "flunkOnFailure"))
         for name in flags:
             error(f"ShellArg has no argument {name!r}", f"it takes command, logname, {', '.join(self.flags)}")
         if command is None:
@@ -165,8 +164,8 @@ class SetPropertyFromCommand(ShellCommand):
     """Run a program and set properties from what it prints.
 
     property: the name of the one property that its standard output (stripped unless strip=False) becomes; or
-    extract_fn: function (exit code, stdout, stderr) -> {name: value}. One of the two. includeStdout, includeStderr
-    (default True, False): what extract_fn gets.
+    extract_fn: function (exit code, stdout, stderr) -> {name: value}. One of the two. includeStdout (default True):
+    whether extract_fn gets that; it always gets what came on stderr, and includeStderr is accepted.
     """
 
     name = "setproperty"
@@ -185,7 +184,7 @@ class SetPropertyFromCommand(ShellCommand):
         self.extract_fn = extract_fn
         self.strip = strip
         self.includeStdout = includeStdout
-        self.includeStderr = includeStderr
+        self.includeStderr = includeStderr or extract_fn is not None
         self.property_changes: dict[str, Any] = {}
         if (property is None) == (extract_fn is None):
             error("SetPropertyFromCommand takes property or extract_fn, one of the two")
@@ -210,11 +209,11 @@ class SetPropertyFromCommand(ShellCommand):
             self.note_text("property changes", "".join(changes))
 
     def getResultSummary(self) -> dict[str, str]:
-        if not self.property_changes or self.results not in (SUCCESS, SKIPPED, CANCELLED):
+        if not self.property_changes:
             return super().getResultSummary()
-        if len(self.property_changes) == 1:
-            return {"step": self._with_suffix(f"property {next(iter(self.property_changes))!r} set")}
-        return {"step": self._with_suffix(f"{len(self.property_changes)} properties set")}
+        names = list(self.property_changes)
+        said = f"property {names[0]!r} set" if len(names) == 1 else f"{len(names)} properties set"
+        return {"step": self._with_result(self._with_suffix(said))}
 
 
 class TreeSize(ShellCommand):

@@ -10,7 +10,7 @@ from buildbot.model import Result
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
 from buildbot.process.properties import Interpolate, renderer
-from buildbot.process.results import FAILURE, RETRY, SUCCESS
+from buildbot.process.results import FAILURE, RETRY, SUCCESS, WARNINGS
 from tests.rig import RigCase, Source
 
 
@@ -98,6 +98,10 @@ class TestBuilderSettings(RigCase):
             ([Says("3 of 12 tests", result=FAILURE), Says(name="b", result=FAILURE)], "failed 3 of 12 tests b"),
             ([Says(updateBuildSummaryPolicy=True)], "build successful did it"),
             ([Says("12 tests", updateBuildSummaryPolicy=False)], "build successful"),
+            ([Says(name="a", result=FAILURE, flunkOnFailure=False)], "build successful"),
+            ([Says(name="a", result=FAILURE, flunkOnFailure=False, warnOnFailure=True)], "warnings a"),
+            ([Says(name="a", result=WARNINGS)], "build successful"),
+            ([Says(name="a", result=WARNINGS, warnOnWarnings=True)], "warnings a"),
             ([Says(name="a", result=FAILURE, updateBuildSummaryPolicy=[SUCCESS])], "failed"),
             ([Raises(name="a", result=FAILURE)], "failed a"),
             ([Says(doStepIf=False)], "nothing to do"),

@@ -64,7 +64,7 @@ class TestShellCommand(ShellCase):
     async def test_too_long_without_output(self) -> None:
         built = await self.shell("echo a; sleep 60", timeout=0.3)
         assert built.results == {"it": FAILURE}
-        assert built.step("it").state_text == "'echo a; ...' (timed out)"
+        assert built.step("it").state_text == "'echo a; ...' (failure) (timed out)"
         assert built.commands("it")[0].outcome["reason"] == "timeout_without_output"
 
     async def test_output_keeps_the_silence_from_counting(self) -> None:
@@ -83,6 +83,7 @@ class TestShellCommand(ShellCase):
         built = await self.shell("yes", max_lines=100)
         assert built.results == {"it": FAILURE}
         assert built.commands("it")[0].outcome["reason"] == "max_lines_failure"
+        assert built.step("it").state_text == "'yes' (failure) (max lines)"
 
     async def test_the_environment(self) -> None:
         env = {"A": "1", "LIST": ["x", "y"], "HOME": None, "MORE": "more:${PATH}", "R": Property("buildername")}
@@ -191,8 +192,11 @@ class TestShellSequence(ShellCase):
         assert built.text("it") == "on\n"
         built = await self.sequence(ShellArg("exit 1", haltOnFailure=True, flunkOnFailure=True), ShellArg("echo on"))
         assert built.text("it") == ""
-        assert (await self.sequence(ShellArg("exit 1"))).results == {"it": SUCCESS}
-        assert (await self.sequence(ShellArg("exit 1", warnOnFailure=True))).results == {"it": WARNINGS}
+        assert (await self.sequence(ShellArg("exit 1"))).results == {"it": FAILURE}
+        assert (await self.sequence(ShellArg("exit 1", flunkOnFailure=False))).results == {"it": SUCCESS}
+        assert (await self.sequence(ShellArg("exit 1", warnOnFailure=True))).results == {"it": FAILURE}
+        warns = ShellArg("exit 1", flunkOnFailure=False, warnOnFailure=True)
+        assert (await self.sequence(warns)).results == {"it": WARNINGS}
 
     async def test_logs_of_their_own_renderables_and_empty_commands(self) -> None:
         built = await self.sequence(
@@ -366,11 +370,11 @@ class TestSetPropertyFromCommand(ShellCase):
         def extract(rc: Any, out: str, err: str) -> dict[str, Any]:
             return {"rc": rc, "out": out, "err": err}
 
-        built = await self.set("echo o; echo e >&2; exit 4", extract_fn=extract, includeStderr=True)
+        built = await self.set("echo o; echo e >&2; exit 4", extract_fn=extract)
         assert [built.properties[name] for name in ("rc", "out", "err")] == [4, "o\n", "e\n"]
-        assert built.results == {"it": FAILURE}
+        assert built.step("it").state_text == "3 properties set (failure)"
         built = await self.set("echo o; echo e >&2", extract_fn=extract, includeStdout=False)
-        assert [built.properties[name] for name in ("rc", "out", "err")] == [0, "", ""]
+        assert [built.properties[name] for name in ("rc", "out", "err")] == [0, "", "e\n"]
         assert built.step("it").state_text == "3 properties set"
 
     async def test_a_function_that_raises_is_an_exception(self) -> None:
