@@ -135,9 +135,9 @@ class SlaveSessions:
     async def _details(self, link: Link) -> dict[str, Any]:
         """What the slave tells about itself. Raises NotOurDialect, NoAnswer, LinkLost, Refused."""
         try:
+            told = await link.ask("getSlaveInfo")  # of this version; it speaks its own dialect to who asks this first
+        except Refused:  # workers of 0.9 and later
             told = await link.ask("getWorkerInfo")
-        except Refused:  # slaves before 0.9
-            told = await link.ask("getSlaveInfo")
         if not isinstance(told, dict):
             raise NotOurDialect("it does not say what it is; install this version's buildslave on that machine")
         return {str(in_text(key)): in_text(value) for key, value in told.items() if is_plain(in_text(value))}

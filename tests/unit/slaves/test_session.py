@@ -42,7 +42,7 @@ class Mind(pb.Referenceable):
         self.avatar: Any = None
         self.introducing: Deferred[None] | None = None
 
-    def remote_getWorkerInfo(self) -> Any:
+    def remote_getSlaveInfo(self) -> Any:
         if self.introducing is not None:
             return self.introducing.addCallback(lambda _: self.info)
         return self.info

@@ -220,7 +220,7 @@ class TestLink(SynchronousTestCase):
         self.failureResultOf(third, NoAnswer)
         self.failureResultOf(fourth, NoAnswer)
         self.says(op="response", seq_number=numbers[2], result="late")
-        last = self.ask("getWorkerInfo")
+        last = self.ask("getSlaveInfo")
         self.link.lost()
         self.failureResultOf(last, LinkLost)
         self.failureResultOf(self.ask("shutdown"), LinkLost)
