@@ -14,7 +14,6 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.process.buildstep": ("BuildStep",),
     "buildbot.steps.cmake": ("CMake",),
     "buildbot.steps.cppcheck": ("Cppcheck",),
-    "buildbot.steps.downloading": ("FileDownload", "JSONPropertiesDownload", "JSONStringDownload", "StringDownload"),
     "buildbot.steps.dummy": ("Dummy", "FailingDummy", "RemoteDummy"),
     "buildbot.steps.maxq": ("MaxQ",),
     "buildbot.steps.mswin": ("Robocopy",),
@@ -31,16 +30,16 @@ OURS: Mapping[str, tuple[str, ...]] = {
         "ShellSequence",
         "TreeSize",
     ),
+    "buildbot.steps.gitdiffinfo": ("GitDiffInfo",),
     "buildbot.steps.source.base": ("Source",),
     "buildbot.steps.source.gerrit": ("Gerrit",),
     "buildbot.steps.source.git": ("Git",),
     "buildbot.steps.source.github": ("GitHub",),
     "buildbot.steps.source.gitlab": ("GitLab",),
     "buildbot.steps.source.gitwriting": ("GitCommit", "GitPush", "GitTag"),
-    "buildbot.steps.source.mercurial": ("Mercurial",),
+    "buildbot.steps.source.repo": ("Repo",),
     "buildbot.steps.source.svn": ("SVN",),
     "buildbot.steps.subunit": ("SubunitShellCommand",),
-    "buildbot.steps.transfer": ("DirectoryUpload", "FileUpload", "MultipleFileUpload"),
     "buildbot.steps.trigger": ("Trigger",),
     "buildbot.steps.vstudio": (
         *(f"VC{number}" for number in (6, 7, 8, 9, 10, 11, 12, 14, 141)),
@@ -58,11 +57,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
 }
 
 #: Modules whose steps were together in one, before they had a module each.
-_SOURCES = (
-    "buildbot.steps.source.git",
-    "buildbot.steps.source.mercurial",
-    "buildbot.steps.source.svn",
-)
+_SOURCES = ("buildbot.steps.source.git", "buildbot.steps.source.svn")
 
 
 #: What some of them are called as well.
@@ -89,10 +84,14 @@ def _ours(*modules: str) -> dict[str, str]:
 #: Path of some era -> {name: place}. For a path that is also a module of ours: what it gives besides its own.
 PATHS: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.steps": _ours(*OURS) | _MICROSOFT,
+    "buildbot.plugins.util.repo": places(
+        "buildbot.steps.source.repo",
+        DownloadsFromChangeSource="RepoDownloadsFromChangeSource",
+        DownloadsFromProperties="RepoDownloadsFromProperties",
+    ),
     "buildbot.process.step": _ours("buildbot.process.buildstep")
     | places("buildbot.process.loggingstep", "LoggingBuildStep")
-    | _ours("buildbot.steps.shell", "buildbot.steps.warnings", *_SOURCES)
-    | _ours("buildbot.steps.transfer", "buildbot.steps.downloading"),
+    | _ours("buildbot.steps.shell", "buildbot.steps.warnings", *_SOURCES),
     "buildbot.process.step_twisted": _ours("buildbot.steps.python_twisted"),
     "buildbot.steps.package": _ours("buildbot.steps.debs", "buildbot.steps.rpms"),
     "buildbot.steps.package.deb.lintian": places("buildbot.steps.debs", "DebLintian"),
@@ -106,11 +105,11 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     | _ours("buildbot.steps.warnings")
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
-    "buildbot.steps.transfer": _ours("buildbot.steps.downloading"),
     "buildbot.steps.vstudio": _MICROSOFT,
     "buildbot.steps.slave": _ours("buildbot.steps.worker")
     | places("buildbot.steps.worker", SlaveBuildStep="WorkerBuildStep"),
     "buildbot.steps.source": _ours("buildbot.steps.source.base", *_SOURCES),
     "buildbot.steps.source.git": _ours("buildbot.steps.source.gitwriting"),
-    "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.base", *_SOURCES),
+    "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.base", "buildbot.steps.source.repo", *_SOURCES)
+    | places("buildbot.steps.source.base", SlaveSource="Source"),
 }

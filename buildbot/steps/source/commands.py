@@ -39,11 +39,13 @@ class DrivesProgram(CommandMixin, BuildStep):
         *,
         workdir: str | None = None,
         collect: bool = False,
+        collect_errors: bool = False,
         stdin: bytes | None = None,
         env: dict[str, Any] | None = None,
+        log: str = "stdio",
     ) -> RemoteShellCommand:
-        """Run a program; its exit code is for the caller to judge. env: besides the step's, and stronger. Raises
-        BuildStepFailed when it cannot be run."""
+        """Run a program; its exit code is for the caller to judge. env: besides the step's, and stronger. log: where
+        its output goes. Raises BuildStepFailed when it cannot be run."""
         command = RemoteShellCommand(
             workdir=str(self.workdir) if workdir is None else workdir,
             command=argv,
@@ -51,8 +53,10 @@ class DrivesProgram(CommandMixin, BuildStep):
             timeout=self.timeout,
             logEnviron=self.logEnviron,
             collectStdout=collect,
+            collectStderr=collect_errors,
             initialStdin=stdin,
             sigtermTime=TERM_SECONDS,
+            stdioLogName=log,
             decodeRC=ANY_RC,
         )
         await self._run(command)

@@ -49,13 +49,10 @@ class GitStep(DrivesProgram):
     def login_env(self) -> dict[str, str]:
         return {}
 
-    async def git(
-        self, *words: Any, collect: bool = False, stdin: bytes | None = None, workdir: str | None = None
-    ) -> RemoteShellCommand:
-        """Run git; its exit code is for the caller to judge."""
+    async def git(self, *words: Any, workdir: str | None = None, **options: Any) -> RemoteShellCommand:
+        """Run git; its exit code is for the caller to judge. options: collect, stdin and log of `shell`."""
         directory = self.git_directory or None if workdir is None else workdir
-        argv = ["git", *self.options(), *words]
-        return await self.shell(argv, workdir=directory, collect=collect, stdin=stdin, env=self.login_env())
+        return await self.shell(["git", *self.options(), *words], workdir=directory, env=self.login_env(), **options)
 
     async def must(self, *words: Any, complaint: str, **options: Any) -> RemoteShellCommand:
         """Run git. Raises BuildStepFailed with the complaint when it fails."""
