@@ -122,6 +122,16 @@ def lose(store: Store, id: CommandID, now: float, *, gone: bool = False) -> bool
     )
 
 
+def of_open_builds(store: Queries, ids: Sequence[CommandID]) -> list[CommandID]:
+    """Those of these whose builds have not ended."""
+    return store.all(
+        CommandID,
+        "SELECT c.id FROM commands AS c JOIN steps AS s ON s.id = c.step_id JOIN builds AS b ON b.id = s.build_id "
+        "WHERE c.id IN (SELECT value FROM json_each(?)) AND b.complete_at IS NULL",
+        json.dumps(list(ids)),
+    )
+
+
 def let_go(store: Store, id: CommandID) -> bool:
     """The slave has dropped it."""
     return bool(store.execute("UPDATE commands SET left_at = NULL WHERE id = ? AND left_at IS NOT NULL", id))

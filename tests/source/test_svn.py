@@ -201,7 +201,7 @@ class TestSVN(SVNCase):
         silent = SilentServer()
         self.addCleanup(silent.stop)
         told = await self.bad(repourl=f"svn://127.0.0.1:{silent.port}/repo", timeout=1)
-        assert told == "svn: svn timed out (failure)"
+        assert told.startswith("svn: svn timed out")
         assert self.names(".svn") == {"file", "own"}
         await self.good(repourl=other.url)
         assert self.names(".svn") == {"file", "own"}

@@ -124,3 +124,30 @@ class Subversion:
         """From now on nobody reads without a password."""
         path = self.path / "conf" / "svnserve.conf"
         path.write_text(path.read_text().replace("anon-access = read", "anon-access = none"))
+
+
+class MercurialRepository:
+    """Repositories behind `hg serve`: `url` is the one that is worked in, and its clones are beside it."""
+
+    def __init__(self, processes: Processes, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "main"
+        self.path.mkdir(parents=True)
+        self("init")
+        (directory / "web.conf").write_text(f"[paths]\n/ = {directory}/**\n")
+        port = free_port()
+        server = processes.start(
+            ["hg", "serve", "--address", "127.0.0.1", "--port", str(port), "--web-conf", str(directory / "web.conf"),
+             "--config", "web.refreshinterval=0"]
+        )  # fmt: skip
+        server.wait_for_port(port)
+        self.server = f"http://127.0.0.1:{port}"
+        self.url = f"{self.server}/main"
+
+    def __call__(self, *words: str) -> str:
+        return run(self.path, "hg", "--noninteractive", "--config", "ui.username=me", *words)
+
+    def commit(self, message: str = "change", **files: str | None) -> str:
+        put(self.path, **files)
+        self("commit", "-q", "--addremove", "-m", message)
+        return self("log", "--rev=.", "--template={node}")

@@ -14,11 +14,13 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.process.buildstep": ("BuildStep",),
     "buildbot.steps.cmake": ("CMake",),
     "buildbot.steps.cppcheck": ("Cppcheck",),
+    "buildbot.steps.downloading": ("FileDownload", "JSONPropertiesDownload", "JSONStringDownload", "StringDownload"),
     "buildbot.steps.dummy": ("Dummy", "FailingDummy", "RemoteDummy"),
     "buildbot.steps.maxq": ("MaxQ",),
     "buildbot.steps.mswin": ("Robocopy",),
     "buildbot.steps.debs": ("DebCowbuilder", "DebLintian", "DebPbuilder", "UbuCowbuilder", "UbuPbuilder"),
     "buildbot.steps.rpms": ("Mock", "MockBuildSRPM", "MockRebuild", "RpmBuild", "RpmLint", "RpmSpec"),
+    "buildbot.steps.gitdiffinfo": ("GitDiffInfo",),
     "buildbot.steps.http": ("DELETE", "GET", "HEAD", "HTTPStep", "OPTIONS", "POST", "PUT"),
     "buildbot.steps.master": ("Assert", "LogRenderable", "MasterShellCommand", "SetProperties", "SetProperty"),
     "buildbot.steps.python": ("BuildEPYDoc", "PyFlakes", "PyLint", "Sphinx"),
@@ -30,16 +32,17 @@ OURS: Mapping[str, tuple[str, ...]] = {
         "ShellSequence",
         "TreeSize",
     ),
-    "buildbot.steps.gitdiffinfo": ("GitDiffInfo",),
     "buildbot.steps.source.base": ("Source",),
     "buildbot.steps.source.gerrit": ("Gerrit",),
     "buildbot.steps.source.git": ("Git",),
     "buildbot.steps.source.github": ("GitHub",),
     "buildbot.steps.source.gitlab": ("GitLab",),
     "buildbot.steps.source.gitwriting": ("GitCommit", "GitPush", "GitTag"),
+    "buildbot.steps.source.mercurial": ("Mercurial",),
     "buildbot.steps.source.repo": ("Repo",),
     "buildbot.steps.source.svn": ("SVN",),
     "buildbot.steps.subunit": ("SubunitShellCommand",),
+    "buildbot.steps.transfer": ("DirectoryUpload", "FileUpload", "MultipleFileUpload"),
     "buildbot.steps.trigger": ("Trigger",),
     "buildbot.steps.vstudio": (
         *(f"VC{number}" for number in (6, 7, 8, 9, 10, 11, 12, 14, 141)),
@@ -57,7 +60,11 @@ OURS: Mapping[str, tuple[str, ...]] = {
 }
 
 #: Modules whose steps were together in one, before they had a module each.
-_SOURCES = ("buildbot.steps.source.git", "buildbot.steps.source.svn")
+_SOURCES = (
+    "buildbot.steps.source.git",
+    "buildbot.steps.source.mercurial",
+    "buildbot.steps.source.svn",
+)
 
 
 #: What some of them are called as well.
@@ -91,7 +98,8 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     ),
     "buildbot.process.step": _ours("buildbot.process.buildstep")
     | places("buildbot.process.loggingstep", "LoggingBuildStep")
-    | _ours("buildbot.steps.shell", "buildbot.steps.warnings", *_SOURCES),
+    | _ours("buildbot.steps.shell", "buildbot.steps.warnings", *_SOURCES)
+    | _ours("buildbot.steps.transfer", "buildbot.steps.downloading"),
     "buildbot.process.step_twisted": _ours("buildbot.steps.python_twisted"),
     "buildbot.steps.package": _ours("buildbot.steps.debs", "buildbot.steps.rpms"),
     "buildbot.steps.package.deb.lintian": places("buildbot.steps.debs", "DebLintian"),
@@ -105,6 +113,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     | _ours("buildbot.steps.warnings")
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
+    "buildbot.steps.transfer": _ours("buildbot.steps.downloading"),
     "buildbot.steps.vstudio": _MICROSOFT,
     "buildbot.steps.slave": _ours("buildbot.steps.worker")
     | places("buildbot.steps.worker", SlaveBuildStep="WorkerBuildStep"),

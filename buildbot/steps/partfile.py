@@ -1,0 +1,235 @@
+"""A file that comes from a slave to the master's disk: held under a name of its own until it is whole.
+
+The name has the id of the remote command, so a master that was restarted finds what the command has sent so far: what
+is in the file is what the master holds. After a loss of power that is true only of what had been brought to the disk;
+a small file beside it (`.mark`) says how much that was, and in which life of the machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from buildbot.model import CommandID
+from buildbot.process.slaveport import CommandRefused
+from buildbot.store.logfiles import file_name
+
+SYNC_BYTES = 32 * 1024 * 1024  # so often what has come is brought to the disk
+STALE_SECONDS = 3600.0
+WAITS_FOR_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # the slave asks again
+_PART = re.compile(r"\.(?P<name>.+)\.(?P<id>[0-9]{1,18})\.part(\.mark)?")
+
+
+@cache
+def this_boot() -> str | None:
+    """What tells this life of the machine from an earlier one; None where nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return None
+
+
+class PartFile:
+    """Takes an upload (UploadTarget of buildbot.process.remotecommand).
+
+    target: what it becomes. most: bytes, or None. id: gives the id of the command, once it has one. in_thread: runs
+    what takes its time. failed: told when it cannot be written, for another reason than that the disk is full.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        target: Path,
+        *,
+        most: int | None,
+        id: Callable[[], CommandID | None],
+        in_thread: Callable[..., Deferred[Any]],
+        failed: Callable[[OSError], None],
+    ) -> None:
+        self.target = target
+        self._most = most
+        self._id = id
+        self._in_thread = in_thread
+        self._failed = failed
+        self._descriptor: int | None = None
+        self._held = 0
+        self._synced = 0
+        self._syncing = False
+
+    @property
+    def path(self) -> Path:
+        return self.target.with_name(f".{file_name(self.target.name)}.{self._id()}.part")
+
+    @property
+    def _mark(self) -> Path:
+        return self.path.with_name(self.path.name + ".mark")
+
+    # -- while it comes
+
+    def write(self, offset: int, data: bytes) -> int:
+        """Take a piece, which may have come before; how much is held. Raises OSError, CommandRefused."""
+        try:
+            descriptor = self._opened()
+            fresh = data[self._held - offset :] if offset <= self._held else b""
+            if self._most is not None and self._held + len(fresh) > self._most:
+                raise CommandRefused(f"the slave sends more than maxsize={self._most} bytes")
+            if fresh:
+                self._held += os.pwrite(descriptor, fresh, self._held)
+        except OSError as problem:
+            if problem.errno not in WAITS_FOR_DISK:
+                self._failed(problem)
+            raise
+        if self._held - self._synced >= SYNC_BYTES and not self._syncing:
+            self._sync_soon(descriptor)
+        return self._held
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+            descriptor = os.open(self.path, flags, 0o600)
+            try:
+                size = os.fstat(descriptor).st_size
+                self._synced, boot = self._marked()
+                self._held = size if boot is not None and boot == this_boot() else min(size, self._synced)
+                if self._held < size:
+                    os.ftruncate(descriptor, self._held)
+                self._synced = min(self._synced, self._held)
+                self._write_mark()
+            except BaseException:
+                os.close(descriptor)
+                raise
+            self._descriptor = descriptor
+        return self._descriptor
+
+    def _marked(self) -> tuple[int, str | None]:
+        try:
+            synced, boot = json.loads(self._mark.read_text("utf-8"))
+            return int(synced), boot
+        except (OSError, ValueError, TypeError):
+            return 0, None
+
+    def _write_mark(self) -> None:
+        new = self._mark.with_name(self._mark.name + ".new")
+        new.write_text(json.dumps([self._synced, this_boot()]), "utf-8")
+        os.replace(new, self._mark)
+
+    def _sync_soon(self, descriptor: int) -> None:
+        size = self._held
+        kept = os.dup(descriptor)
+        self._syncing = True
+
+        def done(failure: Any) -> None:
+            os.close(kept)
+            self._syncing = False
+            if self._descriptor != descriptor:
+                return
+            if failure is None:
+                self._synced = size
+                with suppress(OSError):  # then the next one says it
+                    self._write_mark()
+            else:
+                self._log.warn(
+                    "{path} could not be brought to the disk: {why}; it is sent again from byte {synced}",
+                    path=str(self.path), why=failure.getErrorMessage(), synced=self._synced,
+                )  # fmt: skip
+                self._held = self._synced
+
+        self._in_thread(os.fsync, kept).addCallbacks(done, done)  # type: ignore[unused-awaitable]
+
+    # -- when it has come
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def bring_to_disk(self) -> int:
+        """For a thread: how many bytes are there for good. Raises OSError."""
+        descriptor = self._opened()  # also an empty one
+        os.fsync(descriptor)
+        self._synced = os.fstat(descriptor).st_size
+        self._write_mark()
+        return self._synced
+
+    def put_in_place(self, mode: int | None, times: tuple[float, float] | None) -> None:
+        """For a thread: give it its name. Harmless when that was done before. Raises OSError."""
+        self.close()
+        if self.path.exists():
+            os.chmod(self.path, 0o666 & ~_umask() if mode is None else mode)
+            if times is not None:
+                os.utime(self.path, times)
+            os.replace(self.path, self.target)
+            sync_directory(self.target.parent)
+        elif not self.target.exists():
+            raise FileNotFoundError(errno.ENOENT, "it had come, and somebody has removed it", str(self.target))
+        self._mark.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """It is of no use."""
+        self.close()
+        if self._id() is not None:
+            for path in (self.path, self._mark):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Of this process. Asking is setting, so it is asked where Linux tells it without that."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    return 0o022
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in a directory on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def left_over(target: Path, now: float | None = None) -> list[tuple[CommandID, Path]]:
+    """For a thread: parts of this file that nobody has written to for an hour, with the ids of their commands."""
+    found = []
+    name = file_name(target.name)
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            part = _PART.fullmatch(entry.name)
+            if part is not None and part["name"] == name:
+                with suppress(OSError):
+                    if entry.stat().st_mtime < (time.time() if now is None else now) - STALE_SECONDS:
+                        found.append((CommandID(int(part["id"])), Path(entry.path)))
+    return found
+
+
+def remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            path.unlink()
+
+
+def of_others(found: Sequence[tuple[CommandID, Path]], wanted: Iterable[CommandID]) -> list[Path]:
+    """Of what `left_over` found, that whose commands are not wanted any more."""
+    keep = set(wanted)
+    return [path for id, path in found if id not in keep]
+
+
+def sync_all() -> None:
+    """Have everything on the disk: for many files that is quicker than one after another."""
+    if hasattr(os, "sync"):
+        os.sync()

@@ -1,0 +1,85 @@
+"""Files on their way, when the master is killed or stopped: the same bytes, once, in one build."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from buildbot.model import Result
+from tests.integration.a_master import AMaster
+from tests.processes import Processes, wait_until
+
+MEGABYTES = int(os.environ.get("TRANSFER_MEGABYTES", "60"))
+STEPS = """
+work = [
+    steps.FileUpload(name='file', workersrc='big', masterdest='up/file', maxsize=1 << 40),
+    steps.DirectoryUpload(name='tree', workersrc='tree', masterdest='up/tree'),
+    steps.FileDownload(name='back', mastersrc='up/file', workerdest='back/big', blocksize=65536),
+]
+c['builders'] = [util.BuilderConfig(name='b', slavenames=['one'], factory=util.BuildFactory(work))]
+c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['b'])]
+"""
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parts(directory: Path) -> list[Path]:
+    return [path for path in directory.glob(".*.part") if path.stat().st_size] if directory.is_dir() else []
+
+
+def under_way(master: AMaster, there: Path) -> Iterator[str]:
+    """Waits for each of the transfers to have begun, and not to have ended."""
+    for name, directory in (("file", master.basedir / "up"), ("tree", master.basedir / "up"), ("back", there / "back")):
+        wait_until(
+            lambda name=name, directory=directory: (
+                parts(directory)  # type: ignore[misc]
+                and master.value(f"SELECT count(*) FROM steps WHERE name = '{name}' AND result IS NULL")
+            ),
+            60,
+        )
+        yield name
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_transfers_go_on(processes: Processes, tmp_path: Path, how: str) -> None:
+    master = AMaster(processes, tmp_path)
+    master.configure(STEPS)
+    master.start()
+    master.slave()
+    there = master.where / "slave-one" / "b" / "build"
+    (there / "tree" / "deep").mkdir(parents=True)
+    with (there / "big").open("wb") as big:
+        for _ in range(MEGABYTES):
+            big.write(os.urandom(1 << 20))
+    os.link(there / "big", there / "tree" / "deep" / "big")
+    master.send("r1", branch="main")
+    for _ in under_way(master, there):
+        assert master.process is not None
+        master.process.kill(signal.SIGKILL if how == "killed" else signal.SIGTERM)
+        master.process.wait_for_exit()
+        master.start()
+    master.idle(120)
+    assert [(build.result, build.attempt) for build in master.builds()] == [(Result.SUCCESS, 1)]
+    wanted = digest(there / "big")
+    for path in (
+        master.basedir / "up" / "file",
+        master.basedir / "up" / "tree" / "deep" / "big",
+        there / "back" / "big",
+    ):
+        assert digest(path) == wanted, path
+    assert sorted(os.listdir(master.basedir / "up")) == ["file", "tree"]
+    assert master.rows("SELECT name, count(*) FROM commands GROUP BY name ORDER BY name") == [
+        ("arrived", 2),
+        ("downloadFile", 1),
+        ("file", 1),
+        ("uploadDirectory", 1),
+        ("uploadFile", 1),
+    ]
