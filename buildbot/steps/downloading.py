@@ -17,9 +17,8 @@ from buildbot.process.properties import needs_rendering
 from buildbot.process.remotecommand import DownloadSource, RemoteCommand
 from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
 from buildbot.process.slaveport import CommandRefused
-from buildbot.steps.transferbase import TransferStep
+from buildbot.steps.transferbase import BLOCK, TransferStep
 
-BLOCK = 16 * 1024
 MOST_ATTEMPTS = 5
 
 
@@ -61,7 +60,7 @@ class DownloadStep(TransferStep):
     """Base of the steps that make a file on the slave.
 
     slavedest (or workerdest): its path, relative to workdir; directories are made. maxsize: bytes; more make the step
-    fail and change nothing (default None). blocksize: bytes of one message, at most 64 KiB (default 16 KiB). mode:
+    fail and change nothing (default None). blocksize: bytes of one message, at most 64 KiB, the default. mode:
     rights of the file, such as 0o755 (default: as the slave's umask says).
     """
 
@@ -115,7 +114,7 @@ class FileDownload(DownloadStep):
 
     mastersrc: its path on the master, relative to the master's base directory. slavedest (or workerdest): where it
     goes on the slave, relative to workdir; directories are made. maxsize: bytes; a bigger file makes the step fail and
-    changes nothing (default None). blocksize: bytes of one message, at most 64 KiB (default 16 KiB). mode: rights of
+    changes nothing (default None). blocksize: bytes of one message, at most 64 KiB, the default. mode: rights of
     the file on the slave, such as 0o755 (default: as the slave's umask says). mastersrc, slavedest and mode are
     renderable.
 

@@ -11,11 +11,10 @@ from buildbot.process.deferring import answer_of
 from buildbot.process.properties import needs_rendering
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import CANCELLED, FAILURE, SKIPPED, SUCCESS, worst_of
+from buildbot.steps.transferbase import BLOCK
 from buildbot.steps.uploading import UploadStep
 
 COMPRESS = (None, "gz", "bz2")
-FILE_BLOCK = 256 * 1024
-BLOCK = 16 * 1024
 
 
 class FileUpload(UploadStep):
@@ -23,7 +22,7 @@ class FileUpload(UploadStep):
 
     slavesrc (or workersrc): its path, relative to workdir. masterdest: where it goes on the master, relative to the
     master's base directory; directories are made. maxsize: bytes; a bigger file makes the step fail and changes nothing
-    (default None: no limit). blocksize: bytes of one message, at most 64 KiB (default 256 KiB, that is 64). mode:
+    (default None: no limit). blocksize: bytes of one message, at most 64 KiB, the default. mode:
     rights of the file, such as 0o644 (default: as the master's umask says). keepstamp: keep its times (default False).
     url, urlText: a link to it. All but mode and keepstamp are renderable.
 
@@ -39,7 +38,7 @@ class FileUpload(UploadStep):
         masterdest: Any = None,
         workdir: Any = None,
         maxsize: Any = None,
-        blocksize: Any = FILE_BLOCK,
+        blocksize: Any = BLOCK,
         mode: Any = None,
         keepstamp: bool = False,
         url: Any = None,

@@ -12,7 +12,8 @@ from buildbot.process.properties import needs_rendering
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.stepmixins import BuildStepFailed
 
-UNSET: Any = None
+BLOCK = 64 * 1024
+"""The default of blocksize, which is also the most that a message takes."""
 
 
 class TransferStep(BuildStep):

@@ -15,6 +15,7 @@ from tests.bench.keeping import TOO_LONG_MS, retention_cost
 from tests.bench.pages import page_costs
 from tests.bench.queue import fill, pass_cost
 from tests.bench.recovery import recovery
+from tests.bench.transfers import print_transfers
 
 PENDING = 100_000
 MANY_CFG = CFG + """
@@ -135,6 +136,7 @@ def main() -> None:
             print(f"{name:34}{value:12.2f}{'' if other is None else format(other, '.2f'):>12}{ratio:>9}")
         print_queue_costs(where / "queue")
         print_recovery(where / "recovery", 50 if options.quick else 200)
+        print_transfers(where / "transfers", 100 if options.quick else 1000)
         print_retention_costs(where / "keeping", 2000 if options.quick else 20_000)
         print(f"\n{'page, with 20,000 builds':44}{'statements':>11}{'bytes':>9}{'gzip':>8}{'CPU ms':>8}")
         for cost in page_costs(where / "history", builds=2000 if options.quick else 20_000):

@@ -91,13 +91,15 @@ class Contender:
         self.wait(lambda: port_answers(self.port), "the master")
         self.started_in = time.monotonic() - begun
 
-    def start_slaves(self) -> None:
+    def start_slaves(self) -> list[Process]:
         program, make = ("buildslave", "create-slave") if self.ours else ("buildbot-worker", "create-worker")
+        started = []
         for number in range(self.slaves):
             name = f"w{number}"
             self._run(program, make, name, f"127.0.0.1:{self.port}", name, "pw")
-            self._spawn(program, name)
+            started.append(self._spawn(program, name))
         self.wait(lambda: self.connected() >= self.slaves, "slaves")
+        return started
 
     def connected(self) -> int:
         question = (

@@ -8,6 +8,7 @@ from tests.bench.contender import Contender
 from tests.bench.keeping import retention_cost
 from tests.bench.pages import page_costs
 from tests.bench.recovery import recovery
+from tests.bench.transfers import transfers
 
 
 def test_no_page_asks_or_sends_too_much(tmp_path: Path) -> None:
@@ -44,3 +45,9 @@ def test_the_benchmark_s_work_is_done(tmp_path: Path) -> None:
         assert log.read_text().count("x" * 79 + "\n") == 50_000
     finally:
         contender.stop()
+
+
+def test_files_pass_through_no_memory(tmp_path: Path) -> None:
+    for each in transfers(tmp_path / "transfers", megabytes=60):
+        assert each.master_grew < 20, each
+        assert each.slave_grew < 20, each
