@@ -49,6 +49,7 @@ class OlderMsgpackSession(OlderSession):
         super().__init__(**kwargs)
         self._left = left
         self._retire = retire
+        self._made: set[str] = {""}  # directories of builders; commands without one run where they all are
         self._running: dict[str, OlderCommand] = {}  # by the id that the worker knows
         self._own = 0  # of the last command that is not a step's
         self._awaited: set[Deferred[dict[str, Any]]] = set()
@@ -83,10 +84,14 @@ class OlderMsgpackSession(OlderSession):
         wanted = [builddir for _, builddir in self._directories(self.name)]
         if self.details.get("delete_leftover_dirs"):
             await self._remove_leftovers({name.replace("\\", "/").partition("/")[0] for name in wanted} | {"info"})
-        if wanted:
-            made = await self._do("mkdir", {"dir": wanted})
+        await self._make(wanted)
+
+    async def _make(self, directories: Sequence[str]) -> None:
+        if directories:
+            made = await self._do("mkdir", {"dir": list(directories)})
             if made["rc"] != 0:
-                raise CommandRefused(f"slave {self.name} cannot make the directories of its builders ({made['rc']})")
+                raise CommandRefused(f"slave {self.name} cannot make {', '.join(directories)} ({made['rc']})")
+        self._made.update(directories)
 
     async def _remove_leftovers(self, wanted: set[str]) -> None:
         found = (await self._do("listdir", {"dir": "."}))["result"]
@@ -126,6 +131,8 @@ class OlderMsgpackSession(OlderSession):
     # -- commands
 
     async def begin(self, command: OlderCommand, part: Part) -> None:
+        if command.builddir not in self._made:  # of a builder that is new in the configuration
+            await self._make([command.builddir])
         id = command.where = str(command.id)
         self._running[id] = command
         await self._request("start_command", command_id=id, command_name=part.name, args=part.args)
@@ -157,9 +164,7 @@ class OlderMsgpackSession(OlderSession):
             case "update":
                 await command.updates(_updates(args))
             case "complete":
-                if args is not None and not isinstance(args, str):
-                    raise BadMessage("complete: not a failure")
-                await command.complete(None if args is None else args[:2000] or "it failed")
+                await command.complete(None if args is None else str(args)[:2000] or "it failed")
             case "update_upload_file_write" | "update_upload_directory_write":
                 await command.write(args)
             case "update_upload_file_utime":

@@ -9,17 +9,18 @@ The slave's own object knows `getWorkerInfo` (older ones `getSlaveInfo`, `getVer
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+from twisted.internet.defer import ensureDeferred
 from twisted.spread import pb
 
 from buildbot.process.slaveport import CommandRefused
 from buildbot.slaves.bridge import Served
-from buildbot.slaves.guard import GuardedBroker
+from buildbot.slaves.guard import GuardedBroker, NotPlainData
 from buildbot.slaves.link import PBLink
 from buildbot.slaves.oldcommand import OlderCommand, pairs
 from buildbot.slaves.older import OlderSession
-from buildbot.slaves.session import BadMessage
 from buildbot.slaves.spelling import COUNTS_LINES, Part, Spelling, in_octets, in_text, shell_version
 
 SECRETS = ".secrets"  # where steps put keys and passwords for as long as they run: no leftover
@@ -48,8 +49,9 @@ class OlderPBSession(OlderSession):
     async def introduce(self, details: dict[str, Any]) -> None:
         worker = "worker_commands" in details
         if not worker and "slave_commands" not in details:
-            details["version"] = in_text(await self.ask("getVersion"))
             details["slave_commands"] = in_text(await self.ask("getCommands"))
+            with suppress(CommandRefused):  # 0.7 has no version
+                details["version"] = in_text(await self.ask("getVersion"))
         self._octets = not worker
         self._spelling = Spelling(
             worker=worker,
@@ -142,9 +144,13 @@ class _CommandReference(Served):
 
     def remoteMessageReceived(self, broker: GuardedBroker, message: str, args: Any, kw: Any) -> Any:
         self._session.is_traffic()
-        if message == "complete":  # a failure is no plain data
-            args = broker.with_errors_as_text(args)
-        return super().remoteMessageReceived(broker, message, args, kw)
+        if message != "complete":
+            return super().remoteMessageReceived(broker, message, args, kw)
+        try:  # a failure is no plain data
+            return super().remoteMessageReceived(broker, message, broker.with_errors_as_text(args), kw)
+        except NotPlainData as problem:  # whatever it says: it has ended
+            ending = self._command.complete(f"the slave failed, and does not say how ({problem})")
+            return broker.serialize(ensureDeferred(ending))
 
     async def remote_update(self, updates: object) -> int:
         found, highest = pairs(updates)
@@ -152,8 +158,6 @@ class _CommandReference(Served):
         return highest
 
     async def remote_complete(self, failure: object = None) -> None:
-        if failure is not None and not isinstance(failure, (str, bytes)):
-            raise BadMessage("complete: not a failure")
         await self._command.complete(None if failure is None else str(in_text(failure))[:2000] or "it failed")
 
 

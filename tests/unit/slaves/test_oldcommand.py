@@ -235,6 +235,18 @@ class TestFiles(CommandCase):
         self.assertEqual(self.sink.outcome["result"], {"size": 5, "atime": 1.5, "mtime": 2.0})
         self.failureResultOf(ensureDeferred(command.write(b"late")), UnknownCommand)
 
+    def test_a_disk_that_takes_a_part_of_a_piece_is_given_the_rest(self) -> None:
+        command = self.command("uploadFile")
+
+        def write(offset: int, data: bytes) -> int:
+            self.sink.content = self.sink.content[:offset] + data[:2]
+            return len(self.sink.content)
+
+        self.sink.write = write  # type: ignore[method-assign]
+        self.successResultOf(ensureDeferred(command.write(b"abcde")))
+        self.successResultOf(ensureDeferred(command.write(b"fgh")))
+        self.assertEqual((self.sink.content, self.interrupted), (b"abcdefgh", []))
+
     def test_a_file_that_cannot_be_written_ends_the_command_with_that_reason(self) -> None:
         command = self.command("uploadFile")
         self.sink.problem = PermissionError(errno.EACCES, "not yours")
