@@ -41,6 +41,7 @@ class Dialect(PeerCase):
 
     version: ClassVar[str]
     greeting: ClassVar[str] = "héllo"
+    basedir: ClassVar[bool | None] = True  # whether it says where it is
 
     async def test_steps_and_commands(self) -> None:
         await self.connect()
@@ -57,7 +58,7 @@ class Dialect(PeerCase):
         session = self.rig.sessions.here["bot"]
         self.assertEqual(session.details["version"], self.version or session.details["version"])
         self.assertEqual(session.details["admin"], "Ann <ann@example.org>\n")
-        self.assertEqual(session.details["basedir"], str(self.rig.base / "bot"))
+        self.assertEqual(session.details.get("basedir"), self.basedir and str(self.rig.base / "bot"))
         self.assertIsNotNone(session.command_version("shell"))
         self.assertIsNone(session.command_version("juggle"))
 
@@ -221,6 +222,29 @@ class TestSlave08(Dialect):
     peer_name = "slave-0.8.14"
     tac = SLAVE_TAC
     version = "0.8.14"
+
+
+class TestSlave07(Dialect):
+    """It has programs and files, and source commands of its own; it is told everything else that it lacks."""
+
+    peer_name = "slave-0.7.12"
+    tac = SLAVE_TAC.replace("buildslave.bot", "buildbot.slave.bot").replace(", maxdelay=1", "")
+    version = "0.7.12"
+    basedir = None
+
+    async def test_steps_and_commands(self) -> None:
+        await self.connect()
+        await self._introduction()
+        await self._limits()
+        await self._at_once()
+        (refused,) = await self.outcomes(("stat", {"file": "x"}))
+        self.assertIn("slave bot (buildslave 0.7.12) does not know the command 'stat'", refused["error"])
+        content = Content(bytes(range(256)) * 600)
+        args = {"workdir": "build", "maxsize": None, "blocksize": 32768}
+        (fetched,) = await self.outcomes(("downloadFile", {**args, "slavedest": "file", "mode": 0o640}), files=content)
+        (sent,) = await self.outcomes(("uploadFile", {**args, "slavesrc": "file"}), files=(taken := Content()))
+        self.assertEqual((fetched["rc"], sent["rc"], taken.content), (0, 0, content.content))
+        await self._interrupt()
 
 
 class TestWorker43OverWebSocket(Dialect):
