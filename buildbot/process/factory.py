@@ -104,14 +104,21 @@ class BuildFactory:
             self.steps.append(recipe)
 
     def addSteps(self, steps: Iterable[Any], withSecrets: Any = None) -> None:
-        """Add several steps."""
-        if withSecrets:
-            error("addSteps(withSecrets=...) is not in this version")
+        """Add several steps. withSecrets: list of (path on the slave, Secret): files that are there while they run."""
         if isinstance(steps, (str, Recreatable)) or not isinstance(steps, Iterable):
             error(f"addSteps() takes a list of steps, not {steps!r}", "one step is added with addStep()")
             return
+        kinds = import_module("buildbot.steps.download_secret_to_worker") if withSecrets else None
+        if kinds is not None:
+            self.addStep(kinds.DownloadSecretsToWorker(withSecrets))
         for step in steps:
             self.addStep(step)
+        if kinds is not None:
+            self.addStep(kinds.RemoveWorkerFileSecret(withSecrets))
+
+    def withSecrets(self, secrets: Any, steps: Iterable[Any]) -> None:
+        """`addSteps(steps, withSecrets=secrets)`, as configurations of 0.9 write it."""
+        self.addSteps(steps, withSecrets=secrets)
 
     def newBuild(self, requests: Sequence[Any], builder: Any = None) -> Any:
         """A Build for these requests, which runs later. A subclass may make it otherwise, or give it attributes."""

@@ -6,15 +6,12 @@ the text, is in the step's journal. A file that has been changed meanwhile is se
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from buildbot.process.journal import Diverged
 from buildbot.process.properties import needs_rendering
-from buildbot.process.remotecommand import DownloadSource, RemoteCommand
 from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
 from buildbot.process.slaveport import CommandRefused
 from buildbot.steps.transferbase import BLOCK, TransferStep
@@ -44,16 +41,6 @@ def identity(file: int | Path) -> list[int]:
     """What tells a file and its content from another one."""
     found = os.stat(file)
     return [found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns]
-
-
-class StringContent:
-    """Bytes in memory (DownloadSource)."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
 
 
 class DownloadStep(TransferStep):
@@ -86,24 +73,12 @@ class DownloadStep(TransferStep):
     def workerdest(self) -> Any:
         return self.slavedest
 
-    async def send(self, source: DownloadSource) -> bool:
-        """Whether all of it came to the slave."""
-        command = RemoteCommand("downloadFile", {"slavedest": str(self.slavedest), **self.limits(), "mode": self.mode})
-        command.download = source
-        await self.runCommand(command)
-        return await self.ended_well(command)
-
     def result(self, sent: bool) -> int:
         return SUCCESS if sent else CANCELLED if self.stopped else FAILURE
 
-    async def send_text(self, text: str | bytes) -> int:
-        """Make a file of this text; the result."""
-        data = text.encode() if isinstance(text, str) else text
-        shown = self.build.secrets.mask_data(data)  # a digest of a secret could be guessed from
-        digest = hashlib.sha256(shown).hexdigest()
-        if self.remember("text", lambda _: digest) != digest:
-            raise Diverged("the text that is sent is another one now")
-        return self.result(await self.send(StringContent(data)))
+    async def make_file(self, text: str | bytes) -> int:
+        """Make the file of this text; the result."""
+        return self.result(await self.send_text(text, str(self.slavedest), self.mode))
 
     def own_words(self) -> str:
         return f"download to {Path(str(self.slavedest)).name}"
@@ -157,7 +132,7 @@ class FileDownload(DownloadStep):
                 seen = self.remember("file", lambda _: identity(path))
             source = self._open(path, seen)
             try:
-                sent = await self.send(source)
+                sent = await self.send(source, str(self.slavedest), self.mode)
             finally:
                 source.close()
             if sent or not self.remember("again", lambda _, source=source: source.changed and not self.stopped):  # type: ignore[misc]
@@ -209,7 +184,7 @@ class StringDownload(DownloadStep):
     async def run(self) -> int:
         if not isinstance(self.s, (str, bytes)):
             raise await self.fail(f"what it sends is a text, not {type(self.s).__name__}")
-        return await self.send_text(self.s)
+        return await self.make_file(self.s)
 
 
 class JSONStringDownload(DownloadStep):
@@ -253,7 +228,7 @@ class JSONStringDownload(DownloadStep):
             text = json.dumps(self.o)
         except (TypeError, ValueError) as wrong:
             raise await self.fail(f"what it sends cannot be JSON: {wrong}") from None
-        return await self.send_text(text)
+        return await self.make_file(text)
 
 
 class JSONPropertiesDownload(DownloadStep):
@@ -289,7 +264,7 @@ class JSONPropertiesDownload(DownloadStep):
         given = {name: value for name, (value, _) in self.build.getProperties().asDict().items()}
         stamps = [_stamp(each) for each in self.build.getAllSourceStamps()]
         told = {"properties": given, "sourcestamps": stamps, "sourcestamp": stamps[0] if stamps else None}
-        return await self.send_text(json.dumps(told, default=str))
+        return await self.make_file(json.dumps(told, default=str))
 
 
 def _stamp(stamp: Any) -> dict[str, Any]:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from buildbot.config.errors import error
 from buildbot.process.buildstep import BuildStep
+from buildbot.process.journal import Diverged
 from buildbot.process.properties import needs_rendering
-from buildbot.process.remotecommand import RemoteCommand
+from buildbot.process.remotecommand import DownloadSource, RemoteCommand
 from buildbot.process.stepmixins import BuildStepFailed
 
 BLOCK = 64 * 1024
 """The default of blocksize, which is also the most that a message takes."""
+
+
+class StringContent:
+    """Bytes in memory (DownloadSource)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
 
 
 class TransferStep(BuildStep):
@@ -64,6 +76,23 @@ class TransferStep(BuildStep):
     def limits(self) -> dict[str, Any]:
         """Arguments that all transfers give to the slave."""
         return {"workdir": self.workdir, "maxsize": self.maxsize, "blocksize": self.blocksize}
+
+    async def send(self, source: DownloadSource, target: str, mode: int | None) -> bool:
+        """Make a file of the slave's of what `source` gives; whether all of it came there."""
+        command = RemoteCommand("downloadFile", {"slavedest": target, **self.limits(), "mode": mode})
+        command.download = source
+        await self.runCommand(command)
+        return await self.ended_well(command)
+
+    async def send_text(self, text: str | bytes, target: str, mode: int | None) -> bool:
+        """Make a file of the slave's of this text; whether all of it came there. Raises Diverged when it was another
+        text before a restart."""
+        data = text.encode() if isinstance(text, str) else text
+        shown = self.build.secrets.mask_data(data)  # a digest of a secret could be guessed from
+        digest = hashlib.sha256(shown).hexdigest()
+        if self.remember("text", lambda _: digest) != digest:
+            raise Diverged("the text that is sent is another one now")
+        return await self.send(StringContent(data), target, mode)
 
     async def fail(self, why: str) -> BuildStepFailed:
         """To be raised: the step fails, and says why."""

@@ -16,10 +16,13 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import TestCase
 
 from buildbot.model import CommandID, Result
-from buildbot.process.properties import Interpolate
+from buildbot.process.factory import BuildFactory
+from buildbot.process.properties import Interpolate, Secret
 from buildbot.process.slaveport import CommandRefused
+from buildbot.steps.download_secret_to_worker import DownloadSecretsToWorker
 from buildbot.steps.downloading import FileDownload, JSONPropertiesDownload, JSONStringDownload, StringDownload
 from buildbot.steps.partfile import PartFile, left_over, of_others, remove
+from buildbot.steps.shell import ShellCommand
 from buildbot.steps.transfer import DirectoryUpload, FileUpload, MultipleFileUpload
 from buildbot.steps.unpacking import BadStream, Stopped, unpack
 from tests.rig import RigCase, Source
@@ -198,6 +201,38 @@ class Downloads(TransferCase):
         told = json.loads((self.there / "build.json").read_text())
         self.assertEqual((told["properties"]["buildername"], told["sourcestamps"][0]["revision"]), ("b", "r7"))
         self.assertEqual(told["sourcestamp"], told["sourcestamps"][0])
+
+
+class Known:
+    """A store of secrets (SecretSource)."""
+
+    async def get(self, name: str) -> str:
+        return {"key": "a key of\ntwo lines", "token": "hunter2hunter2"}[name]
+
+
+class SecretFiles(TransferCase):
+    async def test_they_are_there_for_the_steps_alone(self) -> None:
+        self.rig.secrets = Known()
+        keys = [("keys/one", Secret("key")), ("../two", Interpolate("pw %(secret:token)s"))]
+        factory = BuildFactory()
+        look = ["sh", "-c", "cat keys/one ../two; ls -l keys ../two; exit 1"]
+        factory.addSteps([ShellCommand(command=look, haltOnFailure=True)], withSecrets=keys)
+        factory.withSecrets(keys, [ShellCommand(command=["true"], name="never")])
+        self.rig.add_builder("b", factory)
+        built = await self.rig.build("b")
+        self.assertIs(built.result, Result.FAILURE)
+        self.assertEqual(list(built.results), ["download secrets", "shell", "remove secrets", "remove secrets_1"])
+        said = built.text("shell")
+        self.assertIn("<key>pw <token>", said)
+        self.assertEqual(said.count("-rw-------"), 2, said)
+        self.assertEqual((os.listdir(self.there / "keys"), (self.there.parent / "two").exists()), ([], False))
+
+    async def test_without_its_secret_a_build_is_halted(self) -> None:
+        step = DownloadSecretsToWorker([("one", Secret("key"))])
+        built = await self.run_steps(step, ShellCommand(command=["true"]))
+        self.assertIs(built.result, Result.EXCEPTION)
+        self.assertEqual(os.listdir(self.there), [])
+        self.flushLoggedErrors()
 
 
 def archive(*entries: tuple[str, bytes, str], mode: Any = "w") -> bytes:

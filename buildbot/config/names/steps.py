@@ -14,6 +14,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.process.buildstep": ("BuildStep",),
     "buildbot.steps.cmake": ("CMake",),
     "buildbot.steps.cppcheck": ("Cppcheck",),
+    "buildbot.steps.download_secret_to_worker": ("DownloadSecretsToWorker", "RemoveWorkerFileSecret"),
     "buildbot.steps.downloading": ("FileDownload", "JSONPropertiesDownload", "JSONStringDownload", "StringDownload"),
     "buildbot.steps.dummy": ("Dummy", "FailingDummy", "RemoteDummy"),
     "buildbot.steps.maxq": ("MaxQ",),

@@ -82,7 +82,7 @@ def test_a_clone_has_its_own_list() -> None:
         (lambda f: f.addStep(Step(), b=1), "only after a step's class"),
         (lambda f: f.addSteps(Step()), "takes a list of steps"),
         (lambda f: f.addSteps("make"), "takes a list of steps"),
-        (lambda f: f.addSteps([Step()], withSecrets=[("a", "b")]), "not in this version"),
+        (lambda f: f.addSteps([Step()], withSecrets=[("a",)]), "populated_secret_list is a list of"),
         (lambda f: f.addStep(UsersStep), "target"),
     ],
 )
