@@ -96,7 +96,10 @@ def test_they_work_in_a_new_process_in_one_go() -> None:
         ("from buildbot.status import htlm", "there is no 'htlm' in buildbot.status (did you mean 'html'?)"),
         ("from buildbot.status.html import WebSttus", "(did you mean 'WebStatus'?)"),
         ("from buildbot.process.factory import BuildFactry", "(did you mean 'BuildFactory'?)"),
-        ("from buildbot.plugins.worker import OpenStackLatentWorker", "(it is a name of Buildbot, but not in this version)"),
+        (
+            "from buildbot.plugins.worker import OpenStackLatentWorker",
+            "(it is a name of Buildbot, but not in this version)",
+        ),
         ("from buildbot.steps.shell import Git", "(it is in buildbot.plugins.steps)"),
         ("from buildbot.plugins.util import qqqqqq", "there is no 'qqqqqq' in buildbot.plugins.util"),
     ],
