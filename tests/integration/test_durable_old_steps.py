@@ -22,7 +22,7 @@ from twisted.internet import defer, reactor, task
 
 
 def lines(name, count):
-    return ['sh', '-c', 'echo %s >> RAN; for i in $(seq %d); do echo %s $i; sleep 0.02; done' % (name, count, name)]
+    return ['sh', '-c', 'echo %s >> RAN; for i in $(seq %d); do echo %s $i; sleep 0.01; done' % (name, count, name)]
 
 
 class Chained(BuildStep):
@@ -161,7 +161,7 @@ def master(processes: Processes, tmp_path: Path) -> AMaster:
 def test_the_master_is_killed_and_stopped_many_times(master: AMaster) -> None:
     begin(master)
     ends = 0
-    while master.builds()[0].result is None and ends < 8:
+    while master.builds()[0].result is None and ends < 6:
         time.sleep(0.4 + 0.23 * ends % 0.7)
         if ends % 3 == 2:
             master.stop()  # its code gets a CancelledError, whatever it makes of that
