@@ -106,6 +106,7 @@ class Build(BuildPoints):
         self.env: dict[str, Any] = {}
         self.steps: list[BuildStep] = []
         self.executedSteps: list[BuildStep] = []
+        self.build_data: dict[str, tuple[bytes, str]] = {}
         self.currentStep: BuildStep | None = None
         self.sources: list[SourceStampView] = []
         self.asked_end: tuple[int, str] | None = None

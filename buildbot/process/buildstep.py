@@ -33,6 +33,7 @@ from buildbot.process.stepfacts import StepFacts
 from buildbot.process.steplog import DONE, Done, StepLog
 from buildbot.process.steplogs import StepLogs
 from buildbot.process.stepmixins import BuildStepCancelled, BuildStepFailed, CommandMixin, ShellMixin, words
+from buildbot.process.testresults import TellsTests, TestResultSet
 from buildbot.store import Store, commands, steps
 
 __all__ = [
@@ -53,7 +54,7 @@ __all__ = [
 SUMMARY_SECONDS = 1.0  # a running step's text is written at most this often
 
 
-class BuildStep(OldStyle, StepLogs, StepFacts, Recreatable):
+class BuildStep(OldStyle, TellsTests, StepLogs, StepFacts, Recreatable):
     """One step of a build. Subclasses write `async def run(self) -> int` and return a result; those of 0.7 and 0.8
     write `start(self)` and call `finished(result)`.
 
@@ -144,6 +145,7 @@ class BuildStep(OldStyle, StepLogs, StepFacts, Recreatable):
         self.progress: dict[str, float] = {}
         self.logs: dict[str, StepLog] = {}
         self._observers: dict[str, list[LogObserver]] = {}
+        self.test_result_sets: list[TestResultSet] = []
         self._urls: list[tuple[str, str]] = []
         self._statistics: dict[str, Any] = {}
         self._commands: list[RemoteCommand] = []  # those that run

@@ -9,11 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from buildbot.process.properties import Properties
-from buildbot.process.testresults import TestResult
+from buildbot.process.testresults import MOST_RESULTS, TestResult
 from buildbot.process.unserved import refuse
 from buildbot.process.userviews import BuilderView, MasterView
-
-MOST_TEST_RESULTS = 100_000
 
 
 class RunningBuilder(BuilderView):
@@ -135,7 +133,7 @@ class RunningBuildStatus:
 
     def addTestResult(self, result: TestResult) -> None:
         """Note the result of a test, until the build ends; the store has no place for it."""
-        if len(self._results) < MOST_TEST_RESULTS:
+        if len(self._results) < MOST_RESULTS:
             self._results.append(result)
 
     def getTestResults(self) -> dict[tuple[str, ...], TestResult]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
+from buildbot.process.logchannels import NUMBERS, STDERR, STDOUT
 from buildbot.process.steplog import StepLog
 from buildbot.store.logfiles import Channel
 
@@ -28,13 +29,17 @@ class LogObserver:
         log.watch(self)
 
     def got(self, channel: Channel, text: str) -> None:
-        match channel:
-            case Channel.STDOUT:
-                self.outReceived(text)
-            case Channel.STDERR:
-                self.errReceived(text)
-            case Channel.HEADER:
-                self.headerReceived(text)
+        step = self.step
+        self.logChunk(getattr(step, "build", None), step, self.log, NUMBERS[channel], text)
+
+    def logChunk(self, build: Any, step: Any, log: Any, channel: int, text: str) -> None:
+        """A piece of the log, by the number of its channel (buildbot.status.logfile); it goes to one of those below."""
+        if channel == STDOUT:
+            self.outReceived(text)
+        elif channel == STDERR:
+            self.errReceived(text)
+        else:
+            self.headerReceived(text)
 
     def command_ended(self) -> None:
         """A command has ended; others may write to the log yet."""
@@ -90,8 +95,14 @@ class LogLineObserver(LogObserver):
     def setMaxLineLength(self, length: int) -> None:
         """Buildbot's old limit; lines here have none that matters."""
 
-    def got(self, channel: Channel, text: str) -> None:
-        self._cutters[channel].feed(text)
+    def outReceived(self, data: str) -> None:
+        self._cutters[Channel.STDOUT].feed(data)
+
+    def errReceived(self, data: str) -> None:
+        self._cutters[Channel.STDERR].feed(data)
+
+    def headerReceived(self, data: str) -> None:
+        self._cutters[Channel.HEADER].feed(data)
 
     def command_ended(self) -> None:
         for cutter in self._cutters.values():

@@ -7,65 +7,36 @@ one that has finished answers with what came of it, one that is under way is res
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildbot.model import CommandID, CommandState, RemoteCommandRow
+from buildbot.process.commandhome import CommandHome, DownloadSource, UploadTarget
+from buildbot.process.deferring import gives_deferred
 from buildbot.process.insisting import insist
-from buildbot.process.journal import Journal
 from buildbot.process.masking import MaskedStream
+from buildbot.process.oldcommand import OldCommand
 from buildbot.process.orders import for_journal, for_wire
 from buildbot.process.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
 from buildbot.process.slaveport import CommandRefused, SlaveLost, SlaveSession
 from buildbot.process.steplog import StepLog
 from buildbot.store import commands
 from buildbot.store import logs as log_rows
-from buildbot.store.logfiles import Channel, LogReader, LogWriter
+from buildbot.store.logfiles import Channel, LogWriter
+
+__all__ = ["CommandHome", "DownloadSource", "RemoteCommand", "RemoteShellCommand", "UploadTarget"]
 
 _CHANNELS = {"stdout": Channel.STDOUT, "stderr": Channel.STDERR, "header": Channel.HEADER}
 ABANDON_SECONDS = 40.0  # an interrupted command whose slave says nothing for so long is given up
 
 
-class UploadTarget(Protocol):
-    """Takes a file from the slave, in pieces that may come twice."""
-
-    def write(self, offset: int, data: bytes) -> int:
-        """Take a piece; returns how much of the file is held."""
-
-
-class DownloadSource(Protocol):
-    """Gives a file to the slave."""
-
-    def read(self, offset: int, length: int) -> bytes: ...
-
-
-class CommandHome(Protocol):
-    """What a running command needs of its step."""
-
-    build: Any
-    logs: dict[str, StepLog]
-    journal: Journal
-
-    def aside(self, command: CommandID) -> tuple[LogWriter, LogReader]:
-        """A file for output that goes into no log, and what is in it already."""
-
-    @property
-    def over(self) -> bool:
-        """Whether the step's code has ended."""
-
-    def new_log(self, name: str, kind: str = "stream") -> StepLog: ...
-
-    @property
-    def step_id(self) -> Any: ...
-
-
-class RemoteCommand:
+class RemoteCommand(OldCommand):
     """A command by its name and arguments.
 
     ignore_updates: drop the output. collectStdout, collectStderr: keep it as text in `stdout`, `stderr`.
@@ -80,7 +51,7 @@ class RemoteCommand:
     def __init__(
         self,
         remote_command: str,
-        args: dict[str, Any],
+        args: Mapping[str, Any] | None = None,
         ignore_updates: bool = False,
         collectStdout: bool = False,
         collectStderr: bool = False,
@@ -88,7 +59,7 @@ class RemoteCommand:
         stdioLogName: str | None = "stdio",
     ) -> None:
         self.remote_command = remote_command
-        self.args = dict(args)
+        self.args: dict[str, Any] = dict(args or {})
         self.ignore_updates = ignore_updates
         self.collectStdout = collectStdout
         self.collectStderr = collectStderr
@@ -274,6 +245,7 @@ class RemoteCommand:
                 build.store.transact(commands.finish, self.id, build.secrets.mask_data(self.outcome), build.now())
                 self._over.errback(refused)
 
+    @gives_deferred
     async def interrupt(self, why: str) -> None:
         """Ask the slave to end the command; give it up when nothing comes of that.
 
@@ -369,9 +341,7 @@ class RemoteCommand:
         self.outcome = outcome
         rc = outcome.get("rc")
         self.rc = rc if isinstance(rc, int) else None
-        self.updates["rc"] = [self.rc]
-        if "result" in outcome:
-            self.updates["result"] = [outcome["result"]]
+        self.note_updates(outcome)
 
     def write(self, offset: int, data: bytes) -> int:
         if self.upload is None:

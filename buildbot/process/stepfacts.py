@@ -7,6 +7,7 @@ from typing import Any
 from buildbot.model import StepID
 from buildbot.process.slaveport import SlaveTooOld
 from buildbot.process.steplog import DONE, Done
+from buildbot.process.unserved import refuse
 from buildbot.store import steps
 
 
@@ -20,6 +21,9 @@ class StepFacts:
     _row: StepID | None
     _urls: list[tuple[str, str]]
     _statistics: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        return refuse(self, name)
 
     def setBuild(self, build: Any) -> None:
         """It is a step of this build, and its turn has come."""

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from buildbot.model import BuildID, LogID, StepID
 from buildbot.process.journal import Diverged
+from buildbot.process.logchannels import CHANNELS
+from buildbot.process.logreading import ReadableLog, Subscriber
 from buildbot.process.masking import MaskedStream, Masker
 from buildbot.store import Store
 from buildbot.store import logs as log_rows
@@ -48,7 +50,7 @@ def slug_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".")[:60] or "log"
 
 
-class StepLog:
+class StepLog(ReadableLog):
     """One log. Awaiting it gives itself, because Buildbot's newer steps await what `addLog` returns.
 
     kind: "stream" (channels), "text" or "html". encoding: of text that is added, and of bytes that observers see.
@@ -56,6 +58,8 @@ class StepLog:
     When the step's code runs again after a restart, the log is there already. What the step itself writes is then
     compared with nothing but the count of what it wrote before, and only what goes beyond it is appended; what its
     commands wrote is told to observers by `recall`.
+
+    of: the step itself.
 
     masker: gives what hides secrets in this log, now. limit: how long it may get. Observers see what the log holds.
     """
@@ -74,8 +78,10 @@ class StepLog:
         encoding: str = "utf-8",
         masker: Callable[[], Masker] = Masker,
         limit: Limit | None = None,
+        of: Any = None,
     ) -> None:
         self.name = name
+        self.step = of
         self.type = kind[0]
         self.slug = slug
         self.finished = False
@@ -227,24 +233,21 @@ class StepLog:
     def isFinished(self) -> bool:
         return self.finished
 
-    def getText(self) -> str:
-        """What is in the log without headers. For small logs: the whole of it comes into memory."""
-        return self._read((Channel.STDOUT, Channel.STDERR))
+    def getStep(self) -> Any:
+        return self.step
 
-    def getTextWithHeaders(self) -> str:
-        return self._read((Channel.STDOUT, Channel.STDERR, Channel.HEADER))
+    def subscribe(self, receiver: Any, catchup: bool = False) -> Callable[[], None]:
+        """Tell somebody of what is written from now on, and with `catchup` of what is there; see Subscriber. Returns
+        what ends it."""
+        subscriber = Subscriber(self, receiver)
+        if catchup:
+            for number, text in self.getChunks():
+                subscriber.got(CHANNELS[number], text)
+        self.watch(subscriber)
+        return lambda: self._watchers.remove(subscriber) if subscriber in self._watchers else None
 
-    def readlines(self) -> list[str]:
-        """The lines of standard output, with their newlines."""
-        return self._read((Channel.STDOUT,)).splitlines(keepends=True)
-
-    def hasContents(self) -> bool:
-        return self._writer.size > 0
+    def unsubscribe(self, receiver: Any) -> None:
+        self._watchers = [each for each in self._watchers if getattr(each, "_receiver", None) is not receiver]
 
     def _bytes(self, text: str | bytes) -> bytes:
         return text if isinstance(text, bytes) else text.encode(self._encoding, "surrogateescape")
-
-    def _read(self, channels: tuple[Channel, ...]) -> str:
-        with self._files.read(self.path) as reader:
-            pieces = [data for run, data in reader.pieces(0, reader.size) if run.channel in channels]
-        return b"".join(pieces).decode(self._encoding, "replace")

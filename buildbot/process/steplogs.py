@@ -89,6 +89,7 @@ class StepLogs:
             encoding=encoding or self.logEncoding or build.log_encoding,
             masker=build.secrets.html_masker if kind == "html" else build.secrets.masker,
             limit=build.services.log_limit,
+            of=self,
         )
         if self.runs_anew:
             log.go_on()

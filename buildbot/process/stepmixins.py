@@ -76,9 +76,9 @@ class CommandMixin:
         return not (await self._run_small("rmfile", {"path": path, **kwargs}, abandonOnFailure)).didFail()
 
     @gives_deferred
-    async def runGlob(self, path: str, **kwargs: Any) -> list[str]:
+    async def runGlob(self, path: str, log: Any = None, abandonOnFailure: bool = True, **kwargs: Any) -> list[str]:
         """The paths that match a pattern."""
-        command = await self._run_small("glob", {"path": path, **kwargs}, True)
+        command = await self._run_small("glob", {"path": path, **kwargs}, abandonOnFailure)
         return list(command.outcome.get("result") or ())
 
 

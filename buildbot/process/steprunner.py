@@ -6,12 +6,13 @@ import traceback
 from inspect import isawaitable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, FirstError, ensureDeferred, maybeDeferred
+from twisted.internet.defer import CancelledError, FirstError, ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from buildbot.model import Result, StepID
 from buildbot.process.buildstep import BuildStep, BuildStepCancelled, BuildStepFailed
+from buildbot.process.deferring import answer_of
 from buildbot.process.ending import GivenUp
 from buildbot.process.insisting import insist
 from buildbot.process.journal import Diverged, Journal
@@ -254,8 +255,10 @@ def _exception(step: BuildStep, bug: Exception) -> int:
 
 async def _run(step: BuildStep) -> Any:
     try:
-        answer: Any = step.run()
-        return await answer if isinstance(answer, Deferred) or isawaitable(answer) else answer
+        await answer_of(step.addTestResultSets())
+        answer: Any = await answer_of(step.run())
+        await answer_of(step.finishTestResultSets())
+        return answer
     except FirstError as first:  # of several things at once: what it is counts, not where
         why: Any = first
         while isinstance(why, FirstError):

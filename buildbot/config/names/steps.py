@@ -89,6 +89,8 @@ def _ours(*modules: str) -> dict[str, str]:
     return {name: place for module in modules for name, place in places(module, *OURS[module]).items()}
 
 
+_COMPOSITE = places("buildbot.process.compositemixin", "CompositeStepMixin")
+
 #: Path of some era -> {name: place}. For a path that is also a module of ours: what it gives besides its own.
 PATHS: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.steps": _ours(*OURS) | _MICROSOFT,
@@ -117,7 +119,9 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     "buildbot.steps.transfer": _ours("buildbot.steps.downloading"),
     "buildbot.steps.vstudio": _MICROSOFT,
     "buildbot.steps.slave": _ours("buildbot.steps.worker")
+    | _COMPOSITE
     | places("buildbot.steps.worker", SlaveBuildStep="WorkerBuildStep"),
+    "buildbot.steps.worker": _COMPOSITE,
     "buildbot.steps.source": _ours("buildbot.steps.source.base", *_SOURCES),
     "buildbot.steps.source.git": _ours("buildbot.steps.source.gitwriting"),
     "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.base", "buildbot.steps.source.repo", *_SOURCES)
