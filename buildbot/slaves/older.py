@@ -18,6 +18,8 @@ from buildbot.slaves.oldcommand import OlderCommand
 from buildbot.slaves.session import Session
 from buildbot.slaves.spelling import Part, Spelling
 
+BLOCKING_SECONDS = 1800.0
+BLOCKING = frozenset(("uploadDirectory", "glob"))  # older slaves do nothing else meanwhile
 Directories = Sequence[tuple[str, str]]
 """The builders of a slave, and the directories of their builds: (name, directory)."""
 
@@ -77,6 +79,11 @@ class OlderSession(Session):
         self._held += 1 if held else -1
         if self.lost_why is None:
             self.link.hold(self._held > 0)
+
+    @property
+    def patience(self) -> float | None:
+        """While a slave packs a directory, it hears and says nothing."""
+        return BLOCKING_SECONDS if any(each.name in BLOCKING for each in self._commands.values()) else None
 
     @property
     def silent_for(self) -> float:

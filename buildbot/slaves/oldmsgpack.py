@@ -146,7 +146,7 @@ class OlderMsgpackSession(OlderSession):
             await self._request("interrupt_command", command_id=command.where, why=why)
 
     async def _request(self, op: str, **fields: Any) -> Any:
-        return await self.answer(lambda: self.link.request(op, **fields))
+        return await self.answer(lambda: self.link.request(op, timeout=self.patience, **fields))
 
     # -- what the worker says
 

@@ -132,7 +132,7 @@ class OlderPBSession(OlderSession):
 
     async def _call(self, name: str, *args: Any, of: pb.RemoteReference | None = None) -> Any:
         sent = in_octets(args) if self._octets else args
-        return await self.answer(lambda: self.link.ask(name, *sent, of=of))
+        return await self.answer(lambda: self.link.ask(name, *sent, of=of, timeout=self.patience))
 
 
 class _CommandReference(Served):

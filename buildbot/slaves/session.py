@@ -160,7 +160,12 @@ class Session:
 
     async def ask(self, what: str, *args: Any) -> Any:
         """Put a question to the slave. Raises SlaveLost, and CommandRefused when the slave says no."""
-        return await self.answer(lambda: self.link.ask(what, *args))
+        return await self.answer(lambda: self.link.ask(what, *args, timeout=self.patience))
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds in which it has to answer; None: as any (`link.ANSWER_SECONDS`)."""
+        return None
 
     async def answer(self, ask: Callable[[], Awaitable[T]]) -> T:
         """What comes of asking: as `ask`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any
 
@@ -11,7 +12,7 @@ from buildbot.model import Result
 from buildbot.process.factory import BuildFactory
 from buildbot.slaves import link, session
 from buildbot.steps.shell import ShellCommand
-from tests.dialects.cases import SLAVE_TAC, WORKER_TAC, PeerCase
+from tests.dialects.cases import SLAVE_TAC, WORKER_TAC, Content, PeerCase
 from tests.processes import pid_alive
 
 WAIT_FOR_IT = "echo begun; while [ ! -e ../../go ]; do sleep .05; done; echo done"
@@ -55,6 +56,18 @@ class TestWorker(PeerCase):
         lost = await self.rig.built(request, timeout=10)
         self.assertIs(lost.result, Result.RETRY)
         self.assertIn("gives no answer", lost.row.state_text)
+
+    async def test_a_slave_that_packs_a_directory_is_waited_for(self) -> None:
+        self.patch(session, "PING_SECONDS", 0.2)
+        self.patch(link, "ANSWER_SECONDS", 0.2)
+        await self.connect()
+        big = self.there / "big"
+        big.mkdir(parents=True)
+        for number in range(8):
+            (big / str(number)).write_bytes(os.urandom(1 << 20))
+        args = {"slavesrc": "big", "workdir": "", "maxsize": None, "compress": "bz2"}
+        (sent,) = await self.outcomes(("uploadDirectory", args), files=Content())
+        self.assertEqual((sent["state"], sent["rc"]), ("finished", 0))
 
     async def test_a_build_is_stopped_on_a_slave_that_answers_nothing(self) -> None:
         self.rig.build_clock = clock = Clock()
