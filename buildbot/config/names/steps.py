@@ -24,6 +24,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.gitdiffinfo": ("GitDiffInfo",),
     "buildbot.steps.http": ("DELETE", "GET", "HEAD", "HTTPStep", "OPTIONS", "POST", "PUT"),
     "buildbot.steps.master": ("Assert", "LogRenderable", "MasterShellCommand", "SetProperties", "SetProperty"),
+    "buildbot.steps.mtrlogobserver": ("MTR",),
     "buildbot.steps.python": ("BuildEPYDoc", "PyFlakes", "PyLint", "Sphinx"),
     "buildbot.steps.python_twisted": ("BuildDebs", "HLint", "ProcessDocs", "RemovePYCs", "Trial"),
     "buildbot.steps.shell": (
@@ -103,6 +104,9 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     | places("buildbot.process.loggingstep", "LoggingBuildStep")
     | _ours("buildbot.steps.shell", "buildbot.steps.warnings", *_SOURCES)
     | _ours("buildbot.steps.transfer", "buildbot.steps.downloading"),
+    "buildbot.process.mtrlogobserver": places(
+        "buildbot.steps.mtrlogobserver", "EqConnectionPool", "MtrLogObserver", "MtrTestFailData"
+    ),
     "buildbot.process.step_twisted": _ours("buildbot.steps.python_twisted"),
     "buildbot.steps.package": _ours("buildbot.steps.debs", "buildbot.steps.rpms"),
     "buildbot.steps.package.deb.lintian": places("buildbot.steps.debs", "DebLintian"),
