@@ -13,8 +13,11 @@ from twisted.internet.defer import gatherResults
 from buildbot.model import Result
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.remotecommand import RemoteShellCommand
+from buildbot.steps.downloading import FileDownload, StringDownload
 from buildbot.steps.shell import SetPropertyFromCommand, ShellCommand
 from buildbot.steps.source.git import Git
+from buildbot.steps.transfer import DirectoryUpload, FileUpload, MultipleFileUpload
+from buildbot.steps.worker import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory, SetPropertiesFromEnv
 from tests.dialects.cases import SLAVE_TAC, Content, PeerCase
 
 
@@ -50,6 +53,7 @@ class Dialect(PeerCase):
         await self._limits()
         await self._files()
         await self._transfers()
+        await self._catalogue()
         await self._at_once()
         await self._source()
         await self._interrupt()
@@ -100,7 +104,7 @@ class Dialect(PeerCase):
         built = await self.run_steps(
             ShellCommand(name="silent", command=["sleep", "60"], timeout=1),
             ShellCommand(name="long", command=["sh", "-c", "while :; do echo x; sleep .2; done"], maxTime=1),
-            ShellCommand(name="lines", command=["sh", "-c", "while :; do echo x; done"], max_lines=100),
+            ShellCommand(name="lines", command=["sh", "-c", "seq 500; sleep 60"], max_lines=100),
         )
         for step, reason in (
             ("silent", "timeout_without_output"),
@@ -177,6 +181,41 @@ class Dialect(PeerCase):
         self.assertEqual((fetched["rc"], fetched["result"]), (0, {"size": len(content)}))
         self.assertEqual((self.there / "build" / "new" / "fetched").read_bytes(), content)
         self.assertEqual((self.there / "build" / "new" / "fetched").stat().st_mode & 0o777, 0o640)
+
+    async def _catalogue(self) -> None:
+        """The steps that people write."""
+        (self.rig.base / "given.txt").write_text("given\n")
+        built = await self.run_steps(
+            MakeDirectory("build/tree/deep", name="mkdir"),
+            StringDownload("text\n", slavedest="tree/deep/text", name="string"),
+            FileDownload("given.txt", slavedest="tree/given.txt", mode=0o755, name="download"),
+            CopyDirectory("build/tree", "build/copy", name="cpdir"),
+            FileExists("build/copy/deep/text", name="exists"),
+            FileExists("build/copy/deep", name="is no file", flunkOnFailure=False, haltOnFailure=False),
+            FileUpload(
+                slavesrc="copy/given.txt", masterdest="came/given.txt", keepstamp=True, mode=0o600, name="upload"
+            ),
+            FileUpload(
+                workersrc="none", masterdest="came/none", flunkOnFailure=False, haltOnFailure=False, name="none"
+            ),
+            DirectoryUpload(slavesrc="copy", masterdest="came/tree", compress="gz", name="directory"),
+            DirectoryUpload(slavesrc="gone", masterdest="came/gone", flunkOnFailure=False, name="no directory"),
+            MultipleFileUpload(slavesrcs=["copy/*"], glob=True, masterdest="came/many", name="many"),
+            SetPropertiesFromEnv(variables=["PATH"], name="environment"),
+            RemoveDirectory("build/copy", name="rmdir"),
+        )
+        failed = [name for name, result in built.results.items() if result is not Result.SUCCESS]
+        self.assertEqual(failed, ["is no file", "none", "no directory"])
+        came = self.rig.base / "came"
+        self.assertEqual((came / "given.txt").read_text(), "given\n")
+        self.assertEqual((came / "given.txt").stat().st_mode & 0o777, 0o600)
+        for place in ("tree", "many"):
+            self.assertEqual((came / place / "given.txt").read_text(), "given\n")
+            self.assertEqual((came / place / "deep" / "text").read_text(), "text\n")
+        self.assertEqual((came / "tree" / "given.txt").stat().st_mode & 0o777, 0o755)
+        self.assertFalse((came / "none").exists() or (came / "gone").exists())
+        self.assertFalse((self.there / "build" / "copy").exists())
+        self.assertIn("/bin", built.properties["PATH"])
 
     async def _at_once(self) -> None:
         """A slave runs one command at a time for a builder; a step may want more."""
