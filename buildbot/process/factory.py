@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import Any, Self
+
+from zope.interface import Interface, implementer
 
 from buildbot.config.errors import Location, error, is_broken, location_of, remember_place
 from buildbot.process.calling import called
 
 
+class IBuildStepFactory(Interface):
+    """A step, or what makes one: `IBuildStepFactory(step)` is the step, as configurations of 0.8 to 4.x write it."""
+
+
+@implementer(IBuildStepFactory)
 class StepFactory:
     """The class of a step and the arguments it was made with; `buildStep()` makes it again."""
 
@@ -32,6 +40,7 @@ class StepFactory:
         return f"{getattr(self.factory, '__name__', self.factory)}({', '.join(arguments)})"
 
 
+@implementer(IBuildStepFactory)
 class Recreatable:
     """Base of every step: remembers the arguments it was made with, whatever its subclasses' constructors do."""
 
@@ -108,17 +117,18 @@ class BuildFactory:
         if isinstance(steps, (str, Recreatable)) or not isinstance(steps, Iterable):
             error(f"addSteps() takes a list of steps, not {steps!r}", "one step is added with addStep()")
             return
-        kinds = import_module("buildbot.steps.download_secret_to_worker") if withSecrets else None
-        if kinds is not None:
-            self.addStep(kinds.DownloadSecretsToWorker(withSecrets))
-        for step in steps:
-            self.addStep(step)
-        if kinds is not None:
-            self.addStep(kinds.RemoveWorkerFileSecret(withSecrets))
+        with self.withSecrets(withSecrets) if withSecrets else nullcontext():
+            for step in steps:
+                self.addStep(step)
 
-    def withSecrets(self, secrets: Any, steps: Iterable[Any]) -> None:
-        """`addSteps(steps, withSecrets=secrets)`, as configurations of 0.9 write it."""
-        self.addSteps(steps, withSecrets=secrets)
+    @contextmanager
+    def withSecrets(self, secrets: Any) -> Iterator[Self]:
+        """`with factory.withSecrets([(path on the slave, Secret)]):` the files are there while the steps run that are
+        added inside."""
+        kinds = import_module("buildbot.steps.download_secret_to_worker")
+        self.addStep(kinds.DownloadSecretsToWorker(secrets))
+        yield self
+        self.addStep(kinds.RemoveWorkerFileSecret(secrets))
 
     def newBuild(self, requests: Sequence[Any], builder: Any = None) -> Any:
         """A Build for these requests, which runs later. A subclass may make it otherwise, or give it attributes."""

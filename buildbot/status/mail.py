@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from zope.interface import Interface, implementer
 
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error
@@ -35,6 +36,14 @@ _REFUSED = {
 }
 
 
+class IEmailLookup(Interface):
+    """Gives the address of a user: classes of users declare it with `@implementer(IEmailLookup)`."""
+
+    def getAddress(user: str) -> Any:
+        """The address, or None when there is none (or a Deferred or coroutine of it)."""
+
+
+@implementer(IEmailLookup)
 class Domain:
     """A lookup for users whose addresses differ only in their domain: `Domain("example.org")`."""
 

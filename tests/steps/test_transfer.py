@@ -217,7 +217,8 @@ class SecretFiles(TransferCase):
         factory = BuildFactory()
         look = ["sh", "-c", "cat keys/one ../two; ls -l keys ../two; exit 1"]
         factory.addSteps([ShellCommand(command=look, haltOnFailure=True)], withSecrets=keys)
-        factory.withSecrets(keys, [ShellCommand(command=["true"], name="never")])
+        with factory.withSecrets(keys) as same:
+            same.addStep(ShellCommand(command=["true"], name="never"))
         self.rig.add_builder("b", factory)
         built = await self.rig.build("b")
         self.assertIs(built.result, Result.FAILURE)

@@ -17,6 +17,7 @@ _OLD_RESULTS = RESULTS | places("buildbot.process.results", "worst_status", "sta
 
 _BASIC = places("buildbot.schedulers.basic", "SingleBranchScheduler", "AnyBranchScheduler")
 _TRY = places("buildbot.schedulers.trysched", "Try_Jobdir", "Try_Userpass")
+_BAD_JOB = places("buildbot.process.outside", BadJobfile="BadInput")
 _TRIGGERABLE = places("buildbot.schedulers.triggerable", "Triggerable")
 _TIMED = places("buildbot.schedulers.timed", "Nightly", "NightlyTriggerable", "Periodic")
 _DEPENDENT = places("buildbot.schedulers.dependent", "Dependent")
@@ -153,6 +154,8 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.buildslave.base": _SLAVE,
     "buildbot.configurators.janitor": places("buildbot.config.retention", "JanitorConfigurator"),
     "buildbot.interfaces": places("buildbot.process.rendering", "IProperties", "IRenderable")
+    | places("buildbot.process.factory", "IBuildStepFactory")
+    | places("buildbot.status.mail", "IEmailLookup")
     | places(
         "buildbot.process.logchannels",
         LOG_CHANNEL_HEADER="HEADER",
@@ -219,13 +222,16 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.scheduler": _SCHEDULERS
     | places("buildbot.schedulers.base", "BaseScheduler")
     | places("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler")
-    | places("buildbot.schedulers.trysched", "TryBase"),
+    | places("buildbot.schedulers.trysched", "TryBase")
+    | _BAD_JOB,
     "buildbot.schedulers.basic": _BASIC
     | _DEPENDENT
     | places("buildbot.schedulers.basic", Scheduler="SingleBranchScheduler"),
     "buildbot.schedulers.canceller": _OLD_BUILDS,
     "buildbot.schedulers.canceller_buildset": _FAILING_BUILDSETS,
     "buildbot.schedulers.filter": _FILTER,
+    "buildbot.schedulers.forcesched": {"config": "buildbot.config"},
+    "buildbot.schedulers.trysched": _BAD_JOB,
     "buildbot.secrets.providers.base": _SECRET_BASE,
     "buildbot.secrets.providers.file": _FILE_SECRETS,
     "buildbot.secrets.providers.passwordstore": _PASS_SECRETS,

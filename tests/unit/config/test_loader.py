@@ -172,10 +172,10 @@ WRONG = {
         ["2: AttributeError: there is no 'Compil' in buildbot.plugins.steps (did you mean 'Compile'?)"],
     ),
     "module of later": (
-        "from buildbot.steps.python_twisted import Trial\n",
+        "from buildbot.www.hooks import GitHub\n",
         [
-            "1: ModuleNotFoundError: No module named 'buildbot.steps.python_twisted' "
-            "(buildbot.steps.python_twisted is a module of Buildbot that is not in this version)"
+            "1: ModuleNotFoundError: No module named 'buildbot.www.hooks' "
+            "(buildbot.www.hooks is a module of Buildbot that is not in this version)"
         ],
     ),
     "before an exception": (
