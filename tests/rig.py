@@ -344,7 +344,7 @@ class Built:
         """What a log holds; without the header lines unless they are asked for."""
         with self.rig.log_files.read(self.logs(step)[log].path) as reader:
             pieces = [data for run, data in reader.pieces(0, reader.size) if headers or run.channel != Channel.HEADER]
-        return b"".join(pieces).decode()
+        return b"".join(pieces).decode("utf-8", "backslashreplace")
 
     def everything(self, step: str) -> str:
         return self.text(step, headers=True)

@@ -10,13 +10,13 @@ from buildbot.config.errors import error
 from buildbot.process.observers import MOST_LINE_LENGTH, LogLineObserver
 from buildbot.process.rendering import is_renderable
 from buildbot.process.results import SUCCESS
+from buildbot.steps.source.gitnames import two_names, unquoted
 from buildbot.steps.source.gitprogram import LogsIn
 
 MOST_FILES = 10_000
 MOST_HUNKS = 100_000
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _NOTHING = "/dev/null"
-_ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 
 
 class GitDiffInfo(LogsIn):
@@ -119,7 +119,7 @@ class Diff:
         if len(self.files) >= MOST_FILES:
             self.cut = True
             return
-        source, target = _two_names(names)
+        source, target = map(_text, two_names(names.encode("utf-8", "surrogateescape")))
         self.files.append(
             {"source_file": source, "target_file": target, "is_binary": False, "is_rename": False, "hunks": []}
         )
@@ -152,25 +152,9 @@ class Diff:
             file["is_binary"] = True
 
 
-def _two_names(names: str) -> tuple[str, str]:
-    """Of a `diff --git` line. They are the same, or other lines tell which they are."""
-    if names.startswith('"'):
-        found = re.match(r'"(?:[^"\\]|\\.)*"', names)
-        first = found[0] if found else names
-        return _name(first), _name(names[len(first) + 1 :] or first)
-    half = names[: len(names) // 2]
-    return half, half
-
-
 def _name(text: str) -> str:
-    """A name as git writes it: quoted as in C if it must be, with a tab behind it if it has a space."""
-    text = text.removesuffix("\t")
-    if not (text.startswith('"') and text.endswith('"') and len(text) > 1):
-        return text
-    data = bytearray()
-    for plain, octal, escape in re.findall(r"([^\\]+)|\\([0-7]{3})|\\(.)", text[1:-1]):
-        if plain:
-            data += plain.encode("utf-8", "surrogateescape")
-        else:
-            data.append(int(octal, 8) & 255 if octal else _ESCAPES.get(escape, ord(escape) & 255))
-    return data.decode("utf-8", "backslashreplace")
+    return _text(unquoted(text.encode("utf-8", "surrogateescape")))
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")

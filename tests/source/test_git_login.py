@@ -33,7 +33,7 @@ exec /usr/bin/ssh "$@"
 
 # Stands before the real git-upload-pack on the server: hangs the first time.
 HANGS_ONCE = """#!/bin/sh
-[ -e {marker} ] || {{ touch {marker}; exec sleep 600; }}
+[ -e {marker} ] || {{ touch {marker}; exec cat >&2; }}
 exec git-upload-pack "$@"
 """
 

@@ -21,6 +21,7 @@ from buildbot.process.results import SUCCESS
 from buildbot.process.sourcestamp import PatchView
 from buildbot.process.steplog import slug_of
 from buildbot.steps.source.commands import DrivesProgram
+from buildbot.steps.source.gitnames import two_names, unquoted
 
 # the modes of 0.7 and of the slave-side steps of 0.8; `export` becomes `clobber` where there is no such method
 OLD_MODES = {
@@ -226,15 +227,15 @@ def new_paths(diff: bytes, level: int) -> Iterator[str]:
     header, from_nothing = b"", False
     for line in diff.splitlines():
         if line.startswith(b"diff --git "):
-            header = line.rpartition(b" ")[2]
+            header = two_names(line.removeprefix(b"diff --git "))[1]
         elif line.startswith(b"new file mode") and header:
             yield _stripped(header, level)
         elif line.startswith((b"rename to ", b"copy to ")):
-            yield line.partition(b" to ")[2].decode("utf-8", "surrogateescape")
+            yield unquoted(line.partition(b" to ")[2]).decode("utf-8", "surrogateescape")
         elif line.startswith(b"--- "):
             from_nothing = _is_nothing(line)
         elif line.startswith(b"+++ ") and from_nothing:
-            yield _stripped(line[4:].partition(b"\t")[0], level)
+            yield _stripped(unquoted(line[4:].partition(b"\t")[0]), level)
 
 
 def _is_nothing(line: bytes) -> bool:
