@@ -151,3 +151,51 @@ class MercurialRepository:
         put(self.path, **files)
         self("commit", "-q", "--addremove", "-m", message)
         return self("log", "--rev=.", "--template={node}")
+
+
+_PSERVER = """
+import socketserver, subprocess, sys
+class Session(socketserver.BaseRequestHandler):
+    def handle(self):
+        end = self.request.fileno()
+        subprocess.run(["cvs", "--allow-root=" + sys.argv[2], "-f", "pserver"], stdin=end, stdout=end)
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+Server(("127.0.0.1", int(sys.argv[1])), Session).serve_forever()
+"""
+
+
+class CVSRepository:
+    """A repository behind a `pserver`, which lets in `anna` with `wonder-land`. `local` is its own root."""
+
+    def __init__(self, processes: Processes, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        for above in (directory, *directory.parents):
+            if above.stat().st_uid == os.getuid() and not above.stat().st_mode & 0o1:
+                above.chmod(above.stat().st_mode | 0o711)  # the account of the server's comes through
+        self.directory = directory
+        self.local = directory / "root"
+        run(directory, "cvs", "-d", self.local, "init")
+        secret = run(directory, "openssl", "passwd", "-1", "wonder-land")
+        (self.local / "CVSROOT" / "passwd").write_text(f"anna:{secret}:nobody\n")
+        (self.local / "module").mkdir()
+        run(directory, "chmod", "-R", "a+rwX", self.local)
+        port = free_port()
+        processes.python("-c", _PSERVER, str(port), str(self.local)).wait_for_port(port)
+        self.root = f":pserver:anna@127.0.0.1:{port}{self.local}"
+        self.work = directory / "work"
+        run(directory, "cvs", "-Q", "-d", self.local, "checkout", "-d", "work", "module")
+
+    def __call__(self, *words: str) -> str:
+        return run(self.work, "cvs", "-Q", "-z0", *words)
+
+    def commit(self, **files: str | None) -> None:
+        for name in put(self.work, **files):
+            for part in (*reversed(list(Path(name).parents)[:-1]), Path(name)):
+                if not (self.work / part / "CVS").exists():
+                    self("add", str(part))
+        gone = [name for name, content in files.items() if content is None]
+        if gone:
+            self("remove", *gone)
+        self("commit", "-m", "change")
+        run(self.directory, "chmod", "-R", "a+rwX", self.local)

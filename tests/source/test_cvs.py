@@ -1,0 +1,141 @@
+"""The CVS step against a pserver, on a real slave."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+from buildbot.config.errors import ConfigErrors
+from buildbot.model import NewChange
+from buildbot.steps.source.cvs import CVS, written
+from tests.rig import Source
+from tests.source.servers import SilentServer
+from tests.source.vcs_servers import CVSRepository, SourceCase, put
+
+PATCH = b"--- a\n+++ a\n@@ -1 +1 @@\n-one\n+patched\n--- /dev/null\n+++ new\n@@ -0,0 +1 @@\n+of the patch\n"
+
+
+class CVSCase(SourceCase):
+    step = CVS
+    tools = (("cvs", "cvs"), ("openssl", "openssl"))
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        await super().setUp()
+        self.repository = CVSRepository(self.processes, self.rig.base / "cvs")
+        self.repository.commit(a="one\n", gone="soon\n", lib__b="b\n", **{".cvsignore": "*.made\n"})
+        self.usual |= {"cvsroot": self.repository.root, "cvsmodule": "module", "login": "wonder-land"}
+        self.usual["env"] = {"CVS_PASSFILE": str(self.rig.base / "passfile")}
+
+
+class TestCVS(CVSCase):
+    async def test_the_modes(self) -> None:
+        built = await self.good()
+        assert "wonder-land" not in self.told(built) + str(built.commands("cvs"))
+        assert built.properties["got_revision"].endswith("+0000")
+        files = {"CVS", ".cvsignore", "a", "gone", "lib"}
+        assert self.names() == files
+        put(self.work, own="mine", coming="in the way", lib__own="mine")
+        (self.work / "an.o").write_text("ignored by default")
+        (self.work / "x.made").write_text("ignored")
+        (self.work / "a").write_text("spoiled")
+        (self.work / "lib" / "b").unlink()
+        self.repository.commit(gone=None, coming="here\n")
+        await self.good()
+        files = {"CVS", ".cvsignore", "a", "coming", "lib"}
+        assert files | {"own", "an.o", "x.made"} <= self.names()
+        assert "gone" not in self.names()
+        assert [(self.work / name).read_text() for name in ("a", "coming", "lib/b")] == ["one\n", "here\n", "b\n"]
+        assert (self.work / "lib" / "own").exists()
+        await self.good(mode="full", method="clean")
+        assert {name for name in self.names() if not name.startswith(".#")} == {*files, "an.o", "x.made"}
+        assert not (self.work / "lib" / "own").exists()
+        await self.good(mode="full")
+        assert self.names() == files
+        (self.work / os.fsdecode(b"lat\xe9in")).write_text("")
+        await self.good(mode="full")
+        assert self.names() == files
+        await self.good(mode="copy", extra_options=["-R"])
+        (self.work / "own").write_text("mine")
+        await self.good(mode="copy", login=None, global_options=["-f"])
+        assert self.names() == files
+        await self.good(mode="export")
+        assert self.names() == files - {"CVS"}
+        await self.good(mode="clobber")
+        assert self.names() == files
+
+    async def test_times_and_branches(self) -> None:
+        repository = self.repository
+        repository("tag", "-b", "stable")
+        first = time.time() + 0.5
+        await self.rig.until(lambda: time.time() > first + 1, "the next second, in which cvs counts")
+        repository.commit(a="two\n")
+        built = await self.good(Source(None, written(first)))
+        assert ((self.work / "a").read_text(), built.properties["got_revision"]) == ("one\n", written(first))
+        await self.good()
+        assert (self.work / "a").read_text() == "two\n"
+        changes = [NewChange("me", revision="1.1", committed_at=first - 100), NewChange("me", committed_at=first - 9)]
+        await self.good(Source(changes=changes), checkoutDelay=9)
+        assert (self.work / "a").read_text() == "one\n"
+        built = await self.good(Source(changes=[NewChange("me", committed_at=first + 3600)]))
+        assert (self.work / "a").read_text() == "two\n"
+        assert built.properties["revision"] == written(first + 3600)
+        repository("update", "-r", "stable")
+        repository.commit(a="stable\n")
+        (self.work / "own").write_text("mine")
+        await self.good(Source("stable"))
+        assert (self.work / "a").read_text() == "stable\n"
+        await self.good(branch="HEAD")
+        assert (self.work / "a").read_text() == "two\n"
+        assert "no module with a branch or tag nowhere" in await self.bad(branch="nowhere")
+        assert "no other with a branch" in await self.bad(cvsmodule="other")
+        await self.good(Source("stable", codebase="c"), codebase="c", cvsmodule="module")
+        for branch in ("-d/tmp", "--help", "a b"):
+            assert "is not a branch's name" in await self.bad(Source(branch))
+        for revision in ("-d/tmp", "1\n2"):
+            assert "is not a revision" in await self.bad(Source(None, revision))
+
+    async def test_trouble_is_mended_and_nothing_is_lost(self) -> None:
+        await self.good(Source(patch=(0, PATCH, ".")))
+        assert ((self.work / "a").read_text(), (self.work / "new").exists()) == ("patched\n", True)
+        (self.work / "own").write_text("mine")
+        await self.good()
+        assert ((self.work / "a").read_text(), (self.work / "new").exists()) == ("one\n", False)
+        # broken working copies
+        (self.work / "lib" / "CVS" / "Entries").unlink()
+        shutil.rmtree(self.work / "CVS")
+        (self.work / "a").write_text("spoiled")
+        await self.good()
+        assert ((self.work / "a").read_text(), (self.work / "lib" / "b").read_text()) == ("one\n", "b\n")
+        (self.work / "CVS" / "Entries").unlink()
+        (self.work / "CVS" / "Root").write_text("")
+        (self.work / "CVS" / "Repository").write_text("nonsense\n")
+        await self.good()
+        (self.work / "own").write_text("mine")
+        # no server, a wrong password, a server that says nothing
+        assert "cannot log in" in await self.bad(login="wrong-pass-word")
+        nowhere = f":pserver:anna@127.0.0.1:1{self.repository.local}"
+        assert "cannot be reached" in await self.bad(cvsroot=nowhere, login=None)
+        silent = SilentServer()
+        self.addCleanup(silent.stop)
+        hanging = f":pserver:anna:a-long-secret@127.0.0.1:{silent.port}{self.repository.local}"
+        built = await self.check_out(cvsroot=hanging, login=None, timeout=1)
+        assert "cvs timed out" in str(built.step("cvs").state_text)
+        assert "a-long-secret" not in self.told(built) + str(built.commands("cvs"))
+        await self.good()
+
+
+class TestArguments(SourceCase):
+    with_slave = False
+
+    def test_wrong_ones_are_told(self) -> None:
+        for options, complaint in (
+            ({"cvsmodule": "m"}, "needs a cvsroot"),
+            ({"cvsroot": "/r"}, "needs a cvsmodule"),
+            ({"cvsroot": "/r", "cvsmodule": "m", "global_options": "-q"}, "list of strings"),
+            ({"cvsroot": "/r", "cvsmodule": "m", "checkoutDelay": "soon"}, "number of seconds"),
+            ({"cvsroot": "/r", "cvsmodule": "m", "repourl": "x"}, "no repourl"),
+        ):
+            with self.assertRaises(ConfigErrors) as caught:
+                CVS(**options)  # type: ignore[arg-type]
+            assert complaint in str(caught.exception), caught.exception
