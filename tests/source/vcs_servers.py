@@ -199,3 +199,30 @@ class CVSRepository:
             self("remove", *gone)
         self("commit", "-m", "change")
         run(self.directory, "chmod", "-R", "a+rwX", self.local)
+
+
+class BazaarBranch:
+    """A branch behind `brz serve`; others may be put beside it, below `directory`."""
+
+    def __init__(self, processes: Processes, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "trunk"
+        self.path.mkdir(parents=True)
+        self("init", "-q")
+        port = free_port()
+        server = processes.start(
+            ["brz", "serve", "--listen=127.0.0.1", f"--port={port}", f"--directory={directory}"],
+            env={"BRZ_LOG": "/dev/null"},
+        )
+        server.wait_for_port(port)
+        self.server = f"bzr://127.0.0.1:{port}"
+        self.url = f"{self.server}/trunk"
+
+    def __call__(self, *words: str) -> str:
+        return run(self.path, "brz", *words)
+
+    def commit(self, **files: str | None) -> str:
+        put(self.path, **files)
+        self("add", "-q")
+        self("commit", "-q", "-m", "change")
+        return self("revno")

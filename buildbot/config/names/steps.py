@@ -35,6 +35,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
         "TreeSize",
     ),
     "buildbot.steps.source.base": ("Source",),
+    "buildbot.steps.source.bzr": ("Bzr",),
     "buildbot.steps.source.cvs": ("CVS",),
     "buildbot.steps.source.gerrit": ("Gerrit",),
     "buildbot.steps.source.git": ("Git",),
@@ -64,6 +65,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
 
 #: Modules whose steps were together in one, before they had a module each.
 _SOURCES = (
+    "buildbot.steps.source.bzr",
     "buildbot.steps.source.cvs",
     "buildbot.steps.source.git",
     "buildbot.steps.source.mercurial",

@@ -50,7 +50,7 @@ class CVS(WorkingCopy):
         global_options: Any = None,
         extra_options: Any = None,
         login: Any = None,
-        checkoutDelay: float | None = None,
+        checkoutDelay: Any = None,
         checkout_options: Any = None,
         export_options: Any = None,
         **kwargs: Any,

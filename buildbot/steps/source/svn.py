@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from buildbot.config.errors import error
-from buildbot.steps.source.base import OLD_MODES, last_revision
+from buildbot.steps.source.base import OLD_MODES
 from buildbot.steps.source.svnxml import Info, Unreadable, read_info, read_status
-from buildbot.steps.source.workingcopy import Damaged, TooMuch, WorkingCopy
+from buildbot.steps.source.workingcopy import Damaged, TooMuch, WorkingCopy, greatest_revision
 
 DEPTHS = ("empty", "files", "immediates", "infinity")
 _REVISION = re.compile(r"HEAD|r?\d{1,18}|\{[\w :.+-]{1,64}\}", re.ASCII)
@@ -83,10 +83,7 @@ class SVN(WorkingCopy):
     # -- Source
 
     def computeSourceRevision(self, changes: Any) -> str | None:
-        revisions = [change.revision for change in changes]
-        if revisions and all(isinstance(each, str) and re.fullmatch(r"[0-9]{1,18}", each) for each in revisions):
-            return str(max(int(each) for each in revisions))
-        return last_revision(changes)
+        return greatest_revision(changes)
 
     def is_revision(self, revision: str) -> bool:
         return _REVISION.fullmatch(revision) is not None

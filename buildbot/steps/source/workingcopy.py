@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from buildbot.config.errors import error
 from buildbot.process.credentials import with_password_masked
 from buildbot.process.remotecommand import RemoteShellCommand
-from buildbot.steps.source.base import PATCHED, Source, copied_from
+from buildbot.steps.source.base import PATCHED, Source, copied_from, last_revision
 from buildbot.steps.source.commands import url_word
 
 OUTPUT_LIMIT = 16 * 1024 * 1024  # bytes of a program's output that are looked at
@@ -219,3 +219,11 @@ class WorkingCopy(Source):
         if len(done.stdout) > OUTPUT_LIMIT:
             raise TooMuch(f"{self.program} told more than {OUTPUT_LIMIT} characters")
         return done.stdout
+
+
+def greatest_revision(changes: Any) -> str | None:
+    """The greatest of the changes' revisions where those are numbers; else the last one."""
+    revisions = [change.revision for change in changes]
+    if revisions and all(isinstance(each, str) and re.fullmatch(r"[0-9]{1,18}", each) for each in revisions):
+        return str(max(int(each) for each in revisions))
+    return last_revision(changes)
