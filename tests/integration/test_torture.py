@@ -28,6 +28,7 @@ BROKEN = (
     "no journal knows of {'nobody/1/none'}",
     "ran at once with alone-",
     "source/1/built is of r",
+    "files/1: up is another one",
     "mails: {",
     "open: {'steps': 1}",
     "processes are left: [",
@@ -47,6 +48,8 @@ def break_everything(torture: Torture) -> None:
     twice.write_text(twice.read_text() + "began 1 0 40\n")
     built = recorder.file_of(load.side, "source/1/built")
     built.write_text(re.sub(r"^(saw \d+) .*$", r"\1 another", built.read_text(), flags=re.MULTILINE))
+    sent = master.basedir / "files" / "1" / "up"
+    sent.write_bytes(sent.read_bytes()[:-1] + b"?")
     log = master.basedir / "logs" / master.value("SELECT path FROM logs WHERE path LIKE 'plain%' ORDER BY id LIMIT 1")
     log.write_bytes(log.read_bytes().replace(b"line 7", b"line 8"))
     with closing(connect(master.basedir / "state.sqlite")) as connection:

@@ -16,7 +16,7 @@ from typing import Any
 from buildbot.model import Result
 from tests.integration.a_master import AMaster
 from tests.processes import pid_alive
-from tests.torture import load, recorder
+from tests.torture import filler, load, recorder
 from tests.torture.load import Load
 from tests.torture.recorder import Ran
 
@@ -59,6 +59,10 @@ BUILT = """
 SELECT r.name, b.number, json_extract(p.value, '$') FROM builds AS b JOIN builders AS r ON r.id = b.builder_id
 JOIN build_properties AS p ON p.build_id = b.id AND p.name = 'revision' WHERE b.result NOT IN (4, 5, 6)
 """
+TRANSFERRED = """
+SELECT b.number, b.result, group_concat(s.state_text, '; ') FROM builds AS b JOIN builders AS r ON r.id = b.builder_id
+JOIN steps AS s ON s.build_id = b.id WHERE r.name = ? GROUP BY b.id
+"""
 FINISHED = """
 SELECT r.name, b.number FROM events AS e JOIN builds AS b ON b.id = e.subject_id JOIN builders AS r
 ON r.id = b.builder_id WHERE e.kind = 'build finished' AND b.result <> 5 ORDER BY e.id
@@ -89,6 +93,7 @@ class Checker:
             lambda: self.commands(runs),
             lambda: self.locks(runs),
             lambda: self.sources(runs),
+            self.transfers,
             self.families,
             self.numbers,
             lambda: self.receivers(list(told)),
@@ -204,6 +209,24 @@ class Checker:
                 key = f"{builder}/{number}/{load.FROM_SOURCE[builder]}"
                 saw = [ran.saw for ran in runs.get(key, [])][-1:]
                 self.expect(saw == [revision], f"{key} is of {revision}, and saw {saw}")
+
+    def transfers(self) -> None:
+        """What has come to the master is what was sent, byte for byte, and so is what went back. Of what did not come
+        whole nothing is seen. Only a disk that fails makes a transfer fail."""
+        for number, result, texts in self.master.rows(TRANSFERRED, load.TRANSFERS):
+            key = f"{load.TRANSFERS}/{number}"
+            where = self.master.basedir / key
+            disk_failed = "the disk" in texts or "on the master's disk" in texts
+            self.expect(result != Result.FAILURE or disk_failed, f"{key} failed: {texts}")
+            for path, name in [("up", "big"), *((f"tree/{name}", name) for name in filler.names())]:
+                file = where / path
+                there = file.exists()
+                self.expect(there or result != Result.SUCCESS, f"{key}: {path} is missing")
+                same = not there or file.read_bytes() == filler.content(key, name)
+                self.expect(same, f"{key}: {path} is another one")
+            if result == Result.SUCCESS:
+                left = [path.name for path in where.rglob(".*")]
+                self.expect(not left, f"{key}: {left} is left")
 
     def families(self) -> None:
         """A parent has triggered once, has links to all of it, and did not end before."""

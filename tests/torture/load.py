@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tests.integration.a_master import AMaster, Visitor
 from tests.processes import Process
-from tests.torture import recorder, sources
+from tests.torture import filler, recorder, sources
 
 CONFIG = """
 c['title'] = {title!r}
@@ -24,6 +24,19 @@ def records(name, lines, seconds, code=0, file=None, **more):
     return steps.ShellCommand(name=name, command=[
         {python!r}, '-I', {recorder!r}, {side!r}, util.Interpolate('%(prop:buildername)s/%(prop:buildnumber)s/' + name),
         str(lines), str(seconds), str(code), *([file] if file else [])], **more)
+
+
+def transfers():
+    key = util.Interpolate('%(prop:buildername)s/%(prop:buildnumber)s')
+    here = lambda name: util.Interpolate('%(prop:buildername)s/%(prop:buildnumber)s/' + name)
+    filler = [{python!r}, '-I', {filler!r}, key]
+    return [
+        steps.ShellCommand(name='fill', command=filler, logEnviron=False),
+        steps.FileUpload(name='up', workersrc='big', masterdest=here('up'), blocksize=2048),
+        steps.DirectoryUpload(name='tree', workersrc='tree', masterdest=here('tree'), compress='gz', blocksize=2048),
+        steps.FileDownload(name='back', mastersrc=here('up'), workerdest='back', blocksize=2048),
+        steps.ShellCommand(name='same', command=[*filler, 'back'], logEnviron=False),
+    ]
 
 
 def builder(name, *parts, **more):
@@ -45,6 +58,7 @@ c['builders'] = [
         name='children', schedulerNames=['kids'], waitForFinish=True, set_properties={{'number': 7}},
         copy_properties=['branch']), records('after', 10, 0.1)),
     builder('source', steps.Git(repourl={sources!r}, tags=True), records('built', 10, 0.1, file={file!r})),
+    builder('files', records('before', 5, 0), *transfers()),
     builder('kid-a', records('work', 20, 0.3)),
     builder('kid-b', records('work', 200, 0)),
     builder('stable', records('work', 10, 0)),
@@ -57,7 +71,7 @@ c['schedulers'] = [
     upstream,
     schedulers.Dependent(name='down', upstream=upstream, builderNames=['down']),
     schedulers.AnyBranchScheduler(name='each', builderNames=[
-        'fails', 'alone-a', 'alone-b', 'place-a', 'place-b', 'place-c', 'parent', 'source']),
+        'fails', 'alone-a', 'alone-b', 'place-a', 'place-b', 'place-c', 'parent', 'source', 'files']),
     schedulers.AnyBranchScheduler(name='stable', treeStableTimer=0.7, builderNames=['stable']),
     schedulers.Triggerable(name='kids', builderNames=['kid-a', 'kid-b']),
     schedulers.ForceScheduler(name='force', builderNames=['forced', *{extra!r}]),
@@ -69,6 +83,7 @@ COUNTED = {"place-a": "work", "place-b": "work", "place-c": "work"}  # at most a
 HIGHEST_LIMIT = 2  # of the counted lock, in any configuration
 FAILING = {"fails": "wrong"}  # what ends with another code than 0
 FORCED = "forced"
+TRANSFERS = "files"  # what sends files to the master and back
 FROM_SOURCE = {"source": "built"}  # what looks at the revision that was checked out
 
 
@@ -104,6 +119,7 @@ class Load:
             + CONFIG.format(
                 python=sys.executable,
                 recorder=str(Path(recorder.__file__)),
+                filler=str(Path(filler.__file__)),
                 side=str(self.side),
                 sources=str(self.sources),
                 file=sources.FILE,
