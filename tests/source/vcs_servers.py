@@ -12,6 +12,7 @@ from typing import Any
 from buildbot.model import Result
 from tests.processes import Processes, free_port
 from tests.rig import Built, RigCase, Source
+from tests.source.servers import WebServer
 from tests.tools import require_tool
 
 ENV = {**os.environ, "LC_ALL": "C.UTF-8", "HGPLAIN": "1", "EMAIL": "me <me@example.org>"}
@@ -226,3 +227,24 @@ class BazaarBranch:
         self("add", "-q")
         self("commit", "-q", "-m", "change")
         return self("revno")
+
+
+class DarcsRepository:
+    """A repository whose files nginx serves; others may be put beside it, below `directory`."""
+
+    def __init__(self, processes: Processes, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "served" / "trunk"
+        self.path.mkdir(parents=True)
+        self("initialize", "-q")
+        self.server = WebServer(processes, directory / "web", directory / "served").files
+        self.url = f"{self.server}/trunk"
+
+    def __call__(self, *words: str, beside: str = "trunk") -> str:
+        return run(self.path.parent / beside, "darcs", *words)
+
+    def commit(self, beside: str = "trunk", **files: str | None) -> str:
+        """Record files; the context of the repository."""
+        put(self.path.parent / beside, **files)
+        self("record", "-q", "-l", "-a", "-m", "change", "-A", "me", beside=beside)
+        return run(self.path.parent / beside, "darcs", "log", "--context")

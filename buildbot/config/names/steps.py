@@ -37,6 +37,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.source.base": ("Source",),
     "buildbot.steps.source.bzr": ("Bzr",),
     "buildbot.steps.source.cvs": ("CVS",),
+    "buildbot.steps.source.darcs": ("Darcs",),
     "buildbot.steps.source.gerrit": ("Gerrit",),
     "buildbot.steps.source.git": ("Git",),
     "buildbot.steps.source.github": ("GitHub",),
@@ -67,6 +68,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
 _SOURCES = (
     "buildbot.steps.source.bzr",
     "buildbot.steps.source.cvs",
+    "buildbot.steps.source.darcs",
     "buildbot.steps.source.git",
     "buildbot.steps.source.mercurial",
     "buildbot.steps.source.svn",
