@@ -5,30 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from buildbot.process.buildstep import BuildStepFailed
+from buildbot.process.compositemixin import KeptUpload
 from buildbot.process.remotecommand import RemoteCommand
 
 MOST_FETCHED = 1 << 20
 
 
-class _Fetched:
-    """An UploadTarget in memory."""
-
-    content = b""
-
-    def write(self, offset: int, data: bytes) -> int:
-        if offset <= len(self.content):
-            self.content = self.content[:offset] + data
-        return len(self.content)
-
-
 async def fetch(step: Any, path: str) -> tuple[RemoteCommand, str]:
     """The text of a file, relative to the step's workdir. Raises BuildStepFailed when it cannot be read, or is bigger
     than 1 MiB; the log says why."""
-    file = _Fetched()
     args = {"slavesrc": path, "workdir": step.workdir, "maxsize": MOST_FETCHED, "blocksize": 32768, "keepstamp": False}
     command = RemoteCommand("uploadFile", args)
-    command.upload = file
+    kept = command.upload = KeptUpload(step, command)
     await step.runCommand(command)
     if command.rc != 0:
         raise BuildStepFailed(f"{path} cannot be read")
-    return command, file.content.decode("utf-8", "replace")
+    return command, kept.content().decode("utf-8", "replace")
