@@ -18,7 +18,7 @@ from twisted.spread import pb
 from buildbot.slaves.link import LinkLost, Refused, in_time
 
 MOST_ITEMS = 200_000  # in one list
-_OPS = {"getSlaveInfo": "get_worker_info", "print": "print", "shutdown": "shutdown"}
+_OPS = {"getWorkerInfo": "get_worker_info"}  # the others are called as over Perspective Broker
 
 
 class Socket(Protocol):
@@ -60,7 +60,7 @@ class MsgpackLink:
 
     async def ask(self, what: str, *args: Any, timeout: float | None = None) -> Any:
         fields = {"message": args[0]} if what == "print" else {}
-        return await self.request(_OPS[what], timeout=timeout, **fields)
+        return await self.request(_OPS.get(what, what), timeout=timeout, **fields)
 
     async def request(self, op: str, *, timeout: float | None = None, **fields: Any) -> Any:
         """The answer of the worker. Raises NoAnswer, LinkLost, Refused."""

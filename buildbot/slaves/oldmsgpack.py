@@ -38,6 +38,7 @@ class OlderMsgpackSession(OlderSession):
     """
 
     link: MsgpackLink
+    ping = ("keepalive",)
 
     def __init__(
         self,

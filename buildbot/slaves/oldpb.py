@@ -41,6 +41,7 @@ class OlderPBSession(OlderSession):
     """A connected buildbot-worker or old buildslave."""
 
     link: PBLink
+    ping = ("getCommands",)  # every era has it, and writes no line for it
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

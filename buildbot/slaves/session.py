@@ -44,6 +44,7 @@ class Session:
     """
 
     resumes = True
+    ping: tuple[str, ...] = ("print", "are you there?")  # a question that asks for nothing but an answer
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class Session:
         if self.lost_why is not None:
             return False
         try:
-            await self.link.ask("print", "are you there?", timeout=TWIN_SECONDS)
+            await self.link.ask(*self.ping, timeout=TWIN_SECONDS)
         except (NoAnswer, LinkLost, Refused):
             return False
         return True
@@ -149,7 +150,7 @@ class Session:
 
         async def ask() -> None:
             try:
-                await self.ask("print", "are you there?")
+                await self.ask(*self.ping)
             except SlaveLost as lost:
                 self.lose(str(lost))
             else:

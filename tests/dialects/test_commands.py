@@ -19,6 +19,7 @@ from buildbot.steps.source.git import Git
 from buildbot.steps.transfer import DirectoryUpload, FileUpload, MultipleFileUpload
 from buildbot.steps.worker import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory, SetPropertiesFromEnv
 from tests.dialects.cases import SLAVE_TAC, Content, PeerCase
+from tests.rig import Source
 
 
 class AtOnce(BuildStep):
@@ -229,6 +230,10 @@ class Dialect(PeerCase):
             built = await self.run_steps(Git(repourl=str(repository), mode=wanted, name="git"))
             self.assertIs(built.result, Result.SUCCESS, built.row)
             self.assertEqual((self.there / "build" / "README").read_text(), "read me\n")
+        patch = b"--- README\n+++ README\n@@ -1 +1 @@\n-read me\n+read this\n"
+        steps = [Git(repourl=str(repository), name="git"), ShellCommand(name="read", command=["cat", "README"])]
+        built = await self.run_steps(*steps, sources=[Source(patch=(0, patch, ""))])
+        self.assertEqual(built.text("read"), "read this\n", built.everything("git"))
 
     async def _interrupt(self) -> None:
         building = self.run_steps_later(ShellCommand(name="it", command="echo begun; sleep 60"))

@@ -128,6 +128,12 @@ class TestOverWebSocket(PeerCase):
         names = {path.name for path in (self.rig.base / "bot").iterdir() if path.is_dir()}
         self.assertEqual(names, {"b", "b-2", ".hidden", "info"})
 
+    async def test_a_silent_slave_is_asked_and_answers(self) -> None:
+        self.patch(session, "PING_SECONDS", 0.1)
+        await self.connect()
+        await self.rig.until(lambda: self.peer.output().count("keepalive confirmed") >= 2, "two questions")
+        self.assertIn("bot", self.rig.sessions.here)
+
     async def test_who_has_the_wrong_password_is_not_let_in(self) -> None:
         self.tac = WORKER_TAC.replace('"secret"', '"wrong"')
         self.peer = self.start_peer()

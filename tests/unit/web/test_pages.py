@@ -199,6 +199,13 @@ class SlavesTests(PageCase):
         self.assertNotIn("hunter2", words)
         self.assertIn("linux #1 success", words)
 
+    def test_a_slave_of_another_version_says_so(self) -> None:
+        self.connect("s1")
+        self.assertNotIn("It is of another version", self.visit("/buildslaves/s1").words)
+        connected = {"incarnation": None, "version": "4.3.0", "details": {}}
+        self.store.transact(slaves.connected, self.slaves["s1"], NOW, **connected)
+        self.assertIn("It is of another version", self.visit("/buildslaves/s1").words)
+
     def test_lost_slave_says_since_when(self) -> None:
         self.connect("s1")
         self.store.transact(slaves.lost, self.slaves["s1"], NOW - 120, "gone")
