@@ -81,7 +81,7 @@ class DownloadStep(TransferStep):
         return self.result(await self.send_text(text, str(self.slavedest), self.mode))
 
     def own_words(self) -> str:
-        return f"download to {Path(str(self.slavedest)).name}"
+        return f"downloading to {Path(str(self.slavedest)).name}"
 
 
 class FileDownload(DownloadStep):

@@ -205,7 +205,7 @@ class SetPropertyFromCommand(ShellCommand):
 
     def createSummary(self, stdio: Any = None) -> Any:
         if self.property_changes:
-            changes = [f"{name}: {value!r}\n" for name, value in self.property_changes.items()]
+            changes = [f"{name}: {value!r}\n" for name, value in sorted(self.property_changes.items())]
             self.note_text("property changes", "".join(changes))
 
     def getResultSummary(self) -> dict[str, str]:

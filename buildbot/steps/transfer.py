@@ -71,7 +71,7 @@ class FileUpload(UploadStep):
         return result
 
     def own_words(self) -> str:
-        return f"upload {Path(str(self.slavesrc)).name}"
+        return f"uploading {Path(str(self.slavesrc)).name}"
 
 
 class DirectoryUpload(UploadStep):
@@ -124,7 +124,7 @@ class DirectoryUpload(UploadStep):
         return result
 
     def own_words(self) -> str:
-        return f"upload {Path(str(self.slavesrc)).name}"
+        return f"uploading {Path(str(self.slavesrc)).name}"
 
 
 class MultipleFileUpload(UploadStep):
@@ -248,7 +248,7 @@ class MultipleFileUpload(UploadStep):
         return await self.upload_file(source, target, mode=self.mode, keepstamp=bool(self.keepstamp))
 
     def own_words(self) -> str:
-        return f"upload {self._uploaded} files" if self.results is not None else "uploading"
+        return f"uploading {self._uploaded} files" if self.results is not None else "uploading"
 
 
 def _with_workdir(workdir: Any, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class _OneCommand(WorkerBuildStep):
 
     haltOnFailure = True
     flunkOnFailure = True
-    failed_text: ClassVar[str] = "Failed."
+    failed_text: str = "Failed."
 
     async def run_one(self, name: str, args: dict[str, Any]) -> int:
         command = RemoteCommand(name, args)
@@ -84,7 +84,6 @@ class CopyDirectory(_OneCommand):
     name = "CopyDirectory"
     description: Any = "Copying"
     descriptionDone: Any = "Copied"
-    failed_text = "Copy failed."
     renderables: ClassVar[Any] = ("src", "dest")
 
     def __init__(
@@ -97,6 +96,9 @@ class CopyDirectory(_OneCommand):
         super().__init__(**kwargs)
 
     async def run(self) -> int:
+        if self.descriptionDone == type(self).descriptionDone:
+            self.descriptionDone = f"Copied {self.src} to {self.dest}"
+        self.failed_text = f"Copying {self.src} to {self.dest} failed."
         args = {"fromdir": self.src, "todir": self.dest, "timeout": self.timeout, "maxTime": self.maxTime}
         return await self.run_one("cpdir", args)
 

@@ -4,6 +4,7 @@ Ending it: SIGTERM first when `sigtermTime` is given, then `interruptSignal`, th
 those too that have left its group.
 """
 
+import errno
 import os
 import time
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ KILL_SECONDS = 5.0
 GIVE_UP_SECONDS = 10.0
 """After SIGKILL, until the slave stops waiting for a process that the system cannot end."""
 SLAVE_CONFIG = "slave-config"
+NO_PROGRAM = frozenset({errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 
 class Ending(NamedTuple):
@@ -166,8 +168,13 @@ class ShellCommand(Command):
             self._process.give_input(self._input or b"")
 
     def _not_started(self, error: Exception) -> Outcome:
+        """A program that is not there, or is none, is its own failure, with the exit code that a shell has for it.
+        Anything else, such as no memory, is told as an error besides."""
         self.channel.header(f"could not be started: {error}\n")
-        return Outcome(rc=127 if isinstance(error, FileNotFoundError) else 126, error=str(error))
+        if isinstance(error, FileNotFoundError):
+            return Outcome(rc=127)
+        no_program = isinstance(error, OSError) and error.errno in NO_PROGRAM
+        return Outcome(rc=126, error=None if no_program else str(error))
 
     def _received(self, stream: str, data: bytes) -> None:
         self._limits.heard(data, counted=True)

@@ -66,7 +66,7 @@ class Uploads(TransferCase):
         self.assertEqual((kept.st_mode & 0o7777, kept.st_mtime, kept.st_atime), (0o640, 2000, 1000))
         self.assertEqual(found.read_bytes(), CONTENT)
         self.assertEqual(os.listdir(self.rig.base / "up"), ["load"])
-        self.assertEqual(built.step("upload").state_text, "upload made")
+        self.assertEqual(built.step("upload").state_text, "uploading made")
 
     async def test_what_is_missing_or_too_big_fails_and_changes_nothing(self) -> None:
         (self.there / "made").write_bytes(CONTENT)

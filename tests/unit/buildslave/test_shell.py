@@ -75,10 +75,16 @@ class Running(SlaveCase):
     async def test_without_input_a_reader_sees_the_end(self) -> None:
         self.assertEqual((await self.master.run("1", "shell", command=["cat"]))["rc"], 0)
 
-    async def test_a_program_that_is_not_there_ends_with_an_error(self) -> None:
-        outcome = await self.master.run("1", "shell", command=["/no/such/program"])
-        self.assertEqual(outcome["rc"], 127)
-        self.assertIn("/no/such/program", outcome["error"])
+    async def test_a_program_that_is_not_there_or_is_none_fails_by_itself(self) -> None:
+        for command, rc in ((["/no/such/program"], 127), (["/etc/passwd"], 126), (["/bin"], 126)):
+            outcome = await self.master.run(command[0], "shell", command=command)
+            self.assertEqual((outcome["rc"], outcome["error"]), (rc, None))
+            self.assertIn(command[0].encode(), self.master.log(command[0]).text("header").splitlines()[-1])
+
+    async def test_a_program_that_cannot_be_started_for_another_reason_is_an_error(self) -> None:
+        outcome = await self.master.run("1", "shell", command=["true", *["x" * 100_000] * 40])
+        self.assertEqual(outcome["rc"], 126)
+        self.assertIn("too long", outcome["error"])
 
     async def test_a_process_killed_by_somebody_says_so(self) -> None:
         outcome = await self.master.run("1", "shell", command="kill -9 $$")

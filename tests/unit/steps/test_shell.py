@@ -45,7 +45,7 @@ class TestShellCommand(ShellCase):
 
     async def test_a_program_that_is_not_there(self) -> None:
         built = await self.shell(["/no/such/program"])
-        assert built.results == {"it": EXCEPTION}
+        assert built.results == {"it": FAILURE}
         assert "could not be started" in built.everything("it")
 
     async def test_a_program_killed_by_a_signal_is_a_failure(self) -> None:
