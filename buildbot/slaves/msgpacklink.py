@@ -18,7 +18,7 @@ from twisted.spread import pb
 from buildbot.slaves.link import LinkLost, Refused, in_time
 
 MOST_ITEMS = 200_000  # in one list
-_OPS = {"getWorkerInfo": "get_worker_info"}  # the others are called as over Perspective Broker
+_OPS = {"getSlaveInfo": "get_worker_info"}  # the others are called as over Perspective Broker
 
 
 class Socket(Protocol):

@@ -176,7 +176,7 @@ class FakeSlave:
 
     # -- what the master says
 
-    def do_getWorkerInfo(self) -> dict[str, Any]:
+    def do_getSlaveInfo(self) -> dict[str, Any]:
         resumable = {
             "dialect": 1, "incarnation": f"{self.name}-{self.process}", "commands": list(self.commands),
         }  # fmt: skip

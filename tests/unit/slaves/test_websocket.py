@@ -221,6 +221,7 @@ class TestLink(SynchronousTestCase):
         self.failureResultOf(fourth, NoAnswer)
         self.says(op="response", seq_number=numbers[2], result="late")
         last = self.ask("getSlaveInfo")
+        self.assertEqual(self.socket.sent[-1]["op"], "get_worker_info")
         self.link.lost()
         self.failureResultOf(last, LinkLost)
         self.failureResultOf(self.ask("shutdown"), LinkLost)
