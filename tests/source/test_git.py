@@ -124,6 +124,13 @@ class TestSources(GitCase):
         self.assert_success(built)
         assert built.properties["got_revision"] == self.first
 
+    async def test_a_tag_is_looked_up_each_time(self) -> None:
+        self.repository("tag", "nightly")
+        second = self.repository.commit("second", a="two\n")
+        assert (await self.check_out(Source("main", "nightly"))).properties["got_revision"] == self.first
+        self.repository("tag", "-f", "nightly", second)
+        assert (await self.check_out(Source("main", "nightly"))).properties["got_revision"] == second
+
     async def test_a_branch_comes_before_a_tag_of_its_name(self) -> None:
         self.repository("tag", "both")
         second = self.repository.commit("second", a="two\n")

@@ -19,6 +19,8 @@ from buildbot.steps.source.commands import url_word
 from buildbot.steps.source.gitprogram import LogsIn
 
 _FULL_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_HEX = re.compile(r"[0-9a-f]{4,64}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")  # perhaps of a tag
 _REVISION = re.compile(r"[A-Za-z0-9_][\w./+~^@{}#=,-]{0,254}")
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^/|/$|\.$|^$|^\.|^@$")
 _DESCRIBE = {"tags", "all", "always", "contains", "debug", "long", "exact-match", "first-parent", "dirty"}
@@ -240,15 +242,18 @@ class Git(LogsIn, Source):
 
     async def _obtain(self, branch: str, revision: str, shallow: bool) -> None:
         """Have the commit here: from before, from the branch, by its own name, or from any branch."""
-        if not self._fetches_tags and await self._has(revision):
+        named = _NAME.fullmatch(revision) is not None and _HEX.fullmatch(revision) is None
+        if not (self._fetches_tags or named) and await self._has(revision):
             return
         by_itself = _FULL_ID.fullmatch(revision) is not None
         if by_itself and self.shallow and await self._fetch(revision) and await self._has(revision):
             return
         refs = await self._fetch_branch(branch, shallow, must=False)
-        if await self._has(revision):
+        if not named and await self._has(revision):
             return
         if by_itself and await self._fetch(revision) and await self._has(revision):
+            return
+        if named and await self._fetch(f"refs/tags/{revision}:refs/tags/{revision}") and await self._has(revision):
             return
         await self._fetch(ALL_HEADS, "--prune", *self._deepening(refs is not None), deep=True)
         if not await self._has(revision):
