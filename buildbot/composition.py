@@ -147,7 +147,7 @@ class Parts:
             clock=reactor,
             now=now,
             wanted=self.reattaching.wanted,
-            directories=lambda slave: directories_on(slave, self.config.builders),
+            directories=self._directories_on,
             came=self.reattaching.came,
             lost=self._slave_is_lost,
             retire=self.control.retire,
@@ -234,6 +234,11 @@ class Parts:
             status=lambda: status_of(self.store, self.log_files, self.config),
             config=self.config,
         )
+
+    def _directories_on(self, slave: str) -> list[tuple[str, str]]:
+        """Those of its builders, and of builds that still run for a builder that it had."""
+        running = [(f"build {build.id}", build.builddir) for build in self.under_way.on_slave(slave)]
+        return directories_on(slave, self.config.builders) + running
 
     # -- starting and stopping them
 

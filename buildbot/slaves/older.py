@@ -6,7 +6,7 @@ in `oldcommand`; how a question crosses is the business of the subclasses: `oldp
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import ensureDeferred
@@ -15,13 +15,11 @@ from twisted.logger import Logger
 from buildbot.model import CommandID
 from buildbot.process.slaveport import CommandRefused, CommandSink, SlaveLost
 from buildbot.slaves.oldcommand import OlderCommand
-from buildbot.slaves.session import Session
+from buildbot.slaves.session import Directories, Session
 from buildbot.slaves.spelling import Part, Spelling
 
 BLOCKING_SECONDS = 1800.0
 BLOCKING = frozenset(("uploadDirectory", "glob"))  # older slaves do nothing else meanwhile
-Directories = Sequence[tuple[str, str]]
-"""The builders of a slave, and the directories of their builds: (name, directory)."""
 
 
 class OlderSession(Session):

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from buildbot.model import CommandID, SlaveID
 from buildbot.process.slaveport import CommandRefused, CommandSink, SlaveLost
-from buildbot.slaves.session import BadMessage, Session, UnknownCommand, is_plain
+from buildbot.slaves.session import BadMessage, Directories, Session, UnknownCommand, is_plain
 
 T = TypeVar("T")
 
@@ -27,14 +27,21 @@ MOST_PIECES = 2048
 class ResumableSession(Session):
     """A connected slave whose commands outlive the connection.
 
-    wanted(id): the commands that the slave is to keep. Other arguments as Session.
+    wanted(id): the commands that the slave is to keep. directories(name): its builders. Other arguments as Session.
     """
 
     _log = Logger()
 
-    def __init__(self, *, wanted: Callable[[SlaveID], Collection[CommandID]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        wanted: Callable[[SlaveID], Collection[CommandID]],
+        directories: Callable[[str], Directories],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._wanted = wanted
+        self._directories = directories
         self._sinks: dict[CommandID, CommandSink] = {}
 
     async def introduce(self, details: dict[str, Any]) -> None:
@@ -46,6 +53,8 @@ class ResumableSession(Session):
         states = await self.ask("attach", {str(command): None for command in self._wanted(self.id)})
         if isinstance(states, dict):
             self.kept = {CommandID(int(id)) for id, state in states.items() if state in ("running", "finished")}
+        if self.details.get("delete_leftover_dirs"):
+            await self.ask("setBuilderList", self._directories(self.name))
         self.look_after()
 
     def forget(self) -> None:

@@ -19,6 +19,8 @@ from buildbot.slaves.bridge import NoAnswer
 from buildbot.slaves.link import Link, LinkLost, Refused
 
 T = TypeVar("T")
+Directories = list[tuple[str, str]]
+"""What builds may use on a slave: (a name, the directory below the slave's own)."""
 
 PING_SECONDS = 20.0
 TWIN_SECONDS = 5.0  # for the answer that says whether a process of the slave is still there when another one comes

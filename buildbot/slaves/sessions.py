@@ -18,13 +18,12 @@ from buildbot.slaves.bridge import NoAnswer
 from buildbot.slaves.guard import GuardedBroker
 from buildbot.slaves.link import Link, LinkLost, PBLink, Refused
 from buildbot.slaves.msgpacklink import MsgpackLink
-from buildbot.slaves.older import Directories
 from buildbot.slaves.oldmsgpack import OlderMsgpackSession
 from buildbot.slaves.oldpb import OlderPBSession
 from buildbot.slaves.pbport import PBPorts
 from buildbot.slaves.ports import Registration
 from buildbot.slaves.resumable import ResumableSession
-from buildbot.slaves.session import NotOurDialect, Session, UnknownCommand, is_plain
+from buildbot.slaves.session import Directories, NotOurDialect, Session, UnknownCommand, is_plain
 from buildbot.slaves.spelling import in_text
 from buildbot.slaves.websocket import WebSocket, WebSocketPorts
 from buildbot.store import Store, commands, slaves
@@ -39,8 +38,8 @@ class SlaveSessions:
 
     ports, sockets: where they log in, over Perspective Broker and over WebSocket.
 
-    wanted(id): the commands that the slave is to keep when it connects. directories(name): its builders, and the
-    directories of their builds. came(session): it is here and takes orders.
+    wanted(id): the commands that the slave is to keep when it connects. directories(name): what builds may use on a
+    slave. came(session): it is here and takes orders.
     lost(session, why): a session that was here has ended. retire(name): somebody at the slave's machine wants it to be
     shut down.
     """
@@ -156,7 +155,7 @@ class SlaveSessions:
             left = partial(commands.left_of, self._store)
             return OlderMsgpackSession(directories=self._directories, left=left, retire=self.retire, **common)
         if isinstance(details.get("resumable"), dict):
-            return ResumableSession(wanted=self._wanted, **common)
+            return ResumableSession(wanted=self._wanted, directories=self._directories, **common)
         return OlderPBSession(directories=self._directories, **common)
 
     def _send_away(self, name: str, link: Link, session: Session | None, why: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -14,8 +15,37 @@ from buildbot.slaves import link, session
 from buildbot.steps.shell import ShellCommand
 from tests.dialects.cases import SLAVE_TAC, WORKER_TAC, Content, PeerCase
 from tests.processes import pid_alive
+from tests.rig import Rig, RigCase
 
 WAIT_FOR_IT = "echo begun; while [ ! -e ../../go ]; do sleep .05; done; echo done"
+
+
+async def leftovers_are_removed(rig: Rig, connect: Callable[[], Awaitable[object]], hidden: str = ".secrets") -> None:
+    """Whatever the dialect: a slave that is to do so keeps the directories that builds may use, and no others."""
+    rig.add_builder("b", BuildFactory([]), max_builds_per_slave=2)
+    for name in ("b", "b-2", "gone/deep", hidden, "info"):
+        (rig.base / "bot" / name).mkdir(parents=True)
+    await connect()
+    await rig.until(lambda: not (rig.base / "bot" / "gone").exists(), "it is removed")
+    names = {path.name for path in (rig.base / "bot").iterdir() if path.is_dir() and path.name != ".spool"}
+    assert names == {"b", "b-2", hidden, "info"}, names
+
+
+class TestOurs(RigCase):
+    with_slave = False
+
+    async def test_directories_of_builders_that_are_gone_are_removed(self) -> None:
+        async def connect() -> None:
+            await self.rig.start_slave(delete_leftover_dirs=True)
+
+        await leftovers_are_removed(self.rig, connect, ".hidden")
+
+
+class TestLeftovers(PeerCase):
+    options = "delete_leftover_dirs=True"
+
+    async def test_directories_of_builders_that_are_gone_are_removed(self) -> None:
+        await leftovers_are_removed(self.rig, self.connect)
 
 
 class TestWorker(PeerCase):
@@ -120,13 +150,7 @@ class TestOverWebSocket(PeerCase):
         self.assertIs((await self.rig.built(request, attempt=2)).result, Result.SUCCESS)
 
     async def test_directories_of_builders_that_are_gone_are_removed(self) -> None:
-        self.rig.add_builder("b", BuildFactory([]), max_builds_per_slave=2)
-        for name in ("b", "b-2", "gone/deep", ".hidden", "info"):
-            (self.rig.base / "bot" / name).mkdir(parents=True)
-        await self.connect()
-        await self.rig.until(lambda: not (self.rig.base / "bot" / "gone").exists(), "it is removed")
-        names = {path.name for path in (self.rig.base / "bot").iterdir() if path.is_dir()}
-        self.assertEqual(names, {"b", "b-2", ".hidden", "info"})
+        await leftovers_are_removed(self.rig, self.connect)
 
     async def test_a_silent_slave_is_asked_and_answers(self) -> None:
         self.patch(session, "PING_SECONDS", 0.1)

@@ -424,6 +424,7 @@ class TestTimeLimits(SynchronousTestCase):
             link=PBLink(self.mind, self.broker, self.clock),
             clock=self.clock,
             wanted=lambda slave: [],
+            directories=lambda name: [],
             heard=lambda session: None,
             gone=lambda session, why: self.gone.append(why),
             dropped=lambda command: None,
