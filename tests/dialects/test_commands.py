@@ -28,7 +28,7 @@ class AtOnce(BuildStep):
     async def run(self) -> int:
         scripts = ("while [ ! -e go ]; do sleep .05; done; echo first", "touch go; echo second")
         given = [RemoteShellCommand("build", ["sh", "-c", script]) for script in scripts]
-        await gatherResults([self.runCommand(command) for command in given])
+        await gatherResults([self.runCommand(command) for command in given], consumeErrors=True)
         return max(command.results() for command in given)
 
 

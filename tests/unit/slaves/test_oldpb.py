@@ -54,7 +54,7 @@ class AtOnce(BuildStep):
 
     async def run(self) -> int:
         given = [RemoteCommand("mkdir", {"dir": str(number)}) for number in range(self.count)]
-        await gatherResults([self.runCommand(command) for command in given])
+        await gatherResults([self.runCommand(command) for command in given], consumeErrors=True)
         return SUCCESS
 
 
