@@ -19,6 +19,8 @@ from tests.tools import Peer
 
 PEERS, OURS = "4.3", "1.0"
 
+pytestmark = pytest.mark.timeout(900)
+
 
 class Other(NamedTuple):
     """A difference that there should be: the values with Buildbot's program and with ours. None: not there."""
@@ -51,6 +53,7 @@ OF_SLAVES: dict[Aspect, Other | Anything] = {
     ),
     # `cpdir` is `cp -v` with the worker, and our master keeps what that says.
     ("cpdir", "stdio stdout"): ANYTHING,
+    ("compose", "stdio stderr"): Other("Cannot open file 'BUILD/build/composed/nothing' for upload\n", None),
     # The worker breaks lines after 4096 characters, and loses parts of them.
     ("long lines", "stdio stdout"): ANYTHING,
 }  # fmt: skip
@@ -67,6 +70,10 @@ OF_MASTERS: dict[Aspect, Other | Anything] = {
     ("long lines", "stdio stdout"): ANYTHING,
     # Two Pythons are not the same place.
     ("missing program", "stdio stderr"): ANYTHING,
+    # What an Assert has checked, as Python shows it.
+    ("asserted", "text"): Other(
+        "checked Property(found) == 'value'", "checked (Property('found') == 'value')"
+    ),
     # What is run on the master is told as what is run on a slave.
     ("on the master", "text"): Other("Ran", "'echo here'"),
     # What a worker's `cp -v` says is kept.
@@ -151,7 +158,7 @@ def test_it_is_what_the_factory_says(pairings: Pairings) -> None:
         assert len(found["build", "steps"]) > 50
         assert {name for name, what in found if what == "result" and found[name, what] == 2} == {
             "build", "failing", "signalled", "silent", "too long", "too much", "missing program", "sequence",
-            "properties", "exists not", "upload nothing", "upload too much", "spoils",
+            "properties", "exists not", "upload nothing", "upload too much", "two programs", "spoils",
         }  # fmt: skip
         assert found["environment", "stdio stdout"] == f"blue\na{os.pathsep}b\nnone\nin there\n"
         assert found["downloaded", "stdio stdout"].startswith("100000 600\n")
