@@ -16,6 +16,8 @@ from buildbot.steps.madecommand import words
 from buildbot.steps.python_twisted import BuildDebs, HLint, ProcessDocs, RemovePYCs
 from buildbot.steps.python_twisted import Trial as TrialStep
 from buildbot.steps.shell import Configure, ShellCommand
+from buildbot.steps.source.cvs import CVS
+from buildbot.steps.source.svn import SVN
 from buildbot.steps.warnings import Compile, PerlModuleTest, Test
 
 
@@ -63,6 +65,55 @@ class GNUAutoconf(BuildFactory):
             self.addStep(Test(command=test, env=env))
         if distcheck is not None:
             self.addStep(Test(name="distcheck", command=distcheck, env=env))
+
+
+class BasicBuildFactory(GNUAutoconf):
+    """GNUAutoconf of a project in CVS.
+
+    cvsroot, cvsmodule: as the step CVS has them. cvsCopy: keep a checkout and build in a copy of it, instead of
+    checking everything out anew (default False). configure (default None: none), configureEnv, compile (default "make
+    all"), test (default "make check"): as in GNUAutoconf.
+    """
+
+    modes = ("clobber", "copy")  # without and with cvsCopy
+
+    def __init__(
+        self,
+        cvsroot: Any,
+        cvsmodule: Any,
+        configure: Any = None,
+        configureEnv: dict[str, Any] | None = None,
+        compile: Any = "make all",
+        test: Any = "make check",
+        cvsCopy: bool = False,
+    ) -> None:
+        source = CVS(cvsroot=cvsroot, cvsmodule=cvsmodule, mode=self.modes[bool(cvsCopy)])
+        super().__init__(source, configure, configureEnv, compile=compile, test=test)
+
+
+class QuickBuildFactory(BasicBuildFactory):
+    """As BasicBuildFactory, with a checkout that is updated: quick, and not clean."""
+
+    useProgress = False
+    modes = ("update", "update")
+
+
+class BasicSVN(GNUAutoconf):
+    """GNUAutoconf of a project in Subversion.
+
+    svnurl: where it is. configure (default None: none), configureEnv, compile (default "make all"), test (default "make
+    check"): as in GNUAutoconf.
+    """
+
+    def __init__(
+        self,
+        svnurl: Any,
+        configure: Any = None,
+        configureEnv: dict[str, Any] | None = None,
+        compile: Any = "make all",
+        test: Any = "make check",
+    ) -> None:
+        super().__init__(SVN(svnurl=svnurl, mode="update"), configure, configureEnv, compile=compile, test=test)
 
 
 class CPAN(BuildFactory):

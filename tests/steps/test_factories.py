@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from buildbot.process.factory import BuildFactory, s
 from buildbot.process.results import SUCCESS
 from buildbot.steps.factories import (
     CPAN,
+    BasicBuildFactory,
+    BasicSVN,
     Distutils,
     FullTwistedBuildFactory,
     GNUAutoconf,
+    QuickBuildFactory,
     QuickTwistedBuildFactory,
     Trial,
     TwistedDebsBuildFactory,
@@ -64,6 +68,35 @@ class TestFactories(StepsCase):
         assert told(GNUAutoconf(SOURCE, ["sh", "configure"], {}, ["-x"]))[0][1] == ["sh", "configure", "-x"]
         with self.assertRaises(ConfigErrors):
             GNUAutoconf(SOURCE, configureFlags="--x")
+
+    async def test_projects_in_cvs_and_subversion(self) -> None:
+        for tool, package in (("cvs", "cvs"), ("svn", "subversion"), ("make", "make")):
+            require_tool(tool, package)
+        start = self.rig.base / "project"
+        start.mkdir()
+        (start / "Makefile").write_text("all check distcheck:\n\t@echo $@\n")
+        cvs, svn = self.rig.base / "cvsroot", self.rig.base / "svn"
+        for command in (
+            ["cvs", "-d", str(cvs), "init"],
+            ["cvs", "-d", str(cvs), "import", "-m", "it", "project", "me", "start"],
+            ["svnadmin", "create", str(svn)],
+            ["svn", "import", "-q", "-m", "it", ".", f"{svn.as_uri()}/trunk"],
+        ):
+            subprocess.run(command, cwd=start, check=True, capture_output=True)
+        factory: BuildFactory = BasicBuildFactory(str(cvs), "project")
+        built = await self.build(factory)
+        assert set(built.results.values()) == {SUCCESS}, built.everything("cvs")
+        assert list(built.results) == ["cvs", "compile", "test", "distcheck"]
+        built = await self.build(BasicSVN(f"{svn.as_uri()}/trunk", configure="echo configured"))
+        assert set(built.results.values()) == {SUCCESS}, built.everything("svn")
+        assert list(built.results) == ["svn", "configure", "compile", "test", "distcheck"]
+        modes = [made.new_steps()[0] for made in (factory, BasicBuildFactory("r", "m", cvsCopy=True))]
+        modes.append(QuickBuildFactory("r", "m").new_steps()[0])
+        assert [(step.mode, step.method) for step in modes] == [
+            ("full", "clobber"),
+            ("full", "copy"),
+            ("incremental", None),
+        ]
 
     async def test_a_perl_module(self) -> None:
         require_tool("perl", "perl")

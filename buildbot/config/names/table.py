@@ -129,7 +129,16 @@ _STEP_BASES = {
 }
 _CHANNELS = places("buildbot.process.logchannels", "ChunkTypes", "HEADER", "STDERR", "STDOUT")
 _TEST_RESULT = places("buildbot.process.testresults", "TestResult")
-_FACTORIES = places("buildbot.steps.factories", "CPAN", "Distutils", "GNUAutoconf", "Trial")
+_FACTORIES = places(
+    "buildbot.steps.factories",
+    "BasicBuildFactory",
+    "BasicSVN",
+    "CPAN",
+    "Distutils",
+    "GNUAutoconf",
+    "QuickBuildFactory",
+    "Trial",
+)
 _CHOSEN = places("buildbot.process.userviews", "enforceChosenSlave", "enforceChosenWorker")
 _UTIL = places(
     "buildbot.config.util",
