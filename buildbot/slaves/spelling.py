@@ -75,6 +75,8 @@ class Spelling:
         args["initial_stdin"] = args.pop("initialStdin", None)
         args["command"], hidden = self._command(args.get("command"))
         args["workdir"] = self.path(args.get("workdir") or "")
+        if isinstance(args.get("env"), Mapping):
+            args["env"] = {name: _variable(value) for name, value in args["env"].items()}
         if args.get("usePTY") in (None, "slave-config"):
             args["usePTY"] = False if self._worker else "slave-config"
         return [Part(name, args, most_lines, hidden)]
@@ -210,6 +212,13 @@ def _text(name: str, args: dict[str, Any], *keys: str) -> str:
         if isinstance(args.get(key), str):
             return str(args[key])
     raise CommandRefused(f"{name} needs {keys[0]}, a string")
+
+
+def _variable(value: Any) -> Any:
+    """Numbers as text: older slaves take nothing else than that, lists of it and None."""
+    if isinstance(value, (list, tuple)):
+        return [_variable(each) for each in value]
+    return value if value is None or isinstance(value, (str, bytes)) else str(value)
 
 
 def _block(args: dict[str, Any]) -> int:

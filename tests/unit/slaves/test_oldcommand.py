@@ -282,6 +282,8 @@ class TestSpelling(SynchronousTestCase):
         }
         (args,) = self.parts("shell", **given)
         self.assertEqual(args["command"], ["a", "b", "3", ("obfuscated", "x", "y")])
+        (numbers,) = self.parts("shell", command="x", workdir="", env={"N": 5, "P": ["a", 1], "X": None})
+        self.assertEqual(numbers["env"], {"N": "5", "P": ["a", "1"], "X": None})
         self.assertEqual((args["initial_stdin"], args["max_lines"], args["usePTY"]), ("in", 5, False))
         old = Spelling(worker=False, counts_lines=False).parts("shell", given)[0]
         self.assertEqual((old.most_lines, old.args["usePTY"]), (5, "slave-config"))
