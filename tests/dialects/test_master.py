@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from buildbot.model import Result
+from tests.certificates import Authority
 from tests.integration.a_master import AMaster
 from tests.processes import Processes, free_port, port_answers, wait_until
 from tests.tools import Peer
@@ -38,26 +39,30 @@ def test_the_build_of_a_worker_is_given_back_when_the_master_is_restarted(
     assert master.log_file("tests", 2).read_text().count("\ndone\n") == 1
 
 
-def test_a_worker_that_was_made_for_msgpack_connects_to_its_port(
+def test_a_worker_that_was_made_for_msgpack_connects_to_its_port_over_tls(
     processes: Processes, tmp_path: Path, peer: Peer
 ) -> None:
     master = AMaster(processes, tmp_path)
     port = free_port()
-    endpoint = f"tcp:{port}:interface=127.0.0.1"
+    authority = Authority(tmp_path)
+    server = authority.issue("server", "127.0.0.1")
+    endpoint = f"ssl:{port}:interface=127.0.0.1:privateKey={server.with_suffix('.key')}:certKey={server}"
     master.configure(f"c['protocols']['msgpack_experimental_v7'] = {{'port': {endpoint!r}}}\n")
     master.start()
     worker = tmp_path / "worker"
+    trusts = {"SSL_CERT_FILE": str(authority.certificate)}
     words = [
         "create-worker",
         "--quiet",
         "--protocol=msgpack_experimental_v7",
+        "--use-tls",
         worker,
         f"127.0.0.1:{port}",
         "one",
         "secret",
     ]
     processes.run([peer.python, peer.worker, *words])
-    processes.start([peer.python, peer.worker, "start", "--nodaemon", worker], name="worker", cwd=worker)
+    processes.start([peer.python, peer.worker, "start", "--nodaemon", worker], name="worker", cwd=worker, env=trusts)
     master.send("r1")
     assert master.finished("tests", 1).result is Result.SUCCESS
     master.configure()
