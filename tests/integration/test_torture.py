@@ -29,6 +29,7 @@ BROKEN = (
     "ran at once with alone-",
     "source/1/built is of r",
     "files/1: up is another one",
+    "custom/1/judged has written down b'begun",
     "mails: {",
     "open: {'steps': 1}",
     "processes are left: [",
@@ -50,6 +51,8 @@ def break_everything(torture: Torture) -> None:
     built.write_text(re.sub(r"^(saw \d+) .*$", r"\1 another", built.read_text(), flags=re.MULTILINE))
     sent = master.basedir / "files" / "1" / "up"
     sent.write_bytes(sent.read_bytes()[:-1] + b"?")
+    notes = master.basedir / "logs" / master.value("SELECT path FROM logs WHERE name = 'notes' ORDER BY id LIMIT 1")
+    notes.write_bytes(notes.read_bytes() * 2)
     log = master.basedir / "logs" / master.value("SELECT path FROM logs WHERE path LIKE 'plain%' ORDER BY id LIMIT 1")
     log.write_bytes(log.read_bytes().replace(b"line 7", b"line 8"))
     with closing(connect(master.basedir / "state.sqlite")) as connection:

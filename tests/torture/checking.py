@@ -16,7 +16,7 @@ from typing import Any
 from buildbot.model import Result
 from tests.integration.a_master import AMaster
 from tests.processes import pid_alive
-from tests.torture import filler, load, recorder
+from tests.torture import custom, filler, load, recorder
 from tests.torture.load import Load
 from tests.torture.recorder import Ran
 
@@ -94,6 +94,7 @@ class Checker:
             lambda: self.locks(runs),
             lambda: self.sources(runs),
             self.transfers,
+            self.custom,
             self.families,
             self.numbers,
             lambda: self.receivers(list(told)),
@@ -227,6 +228,13 @@ class Checker:
             if result == Result.SUCCESS:
                 left = [path.name for path in where.rglob(".*")]
                 self.expect(not left, f"{key}: {left} is left")
+
+    def custom(self) -> None:
+        """Custom steps that have ended well have written down once, and all of, what they have seen."""
+        for key, path, count in self.master.rows(custom.ENDED_WELL):
+            notes = custom.notes_of(self.master.basedir / "logs", path)
+            self.expect(notes == custom.NOTES, f"{key} has written down {notes!r}")
+            self.expect(count == custom.LINES, f"{key} has counted {count} lines")
 
     def families(self) -> None:
         """A parent has triggered once, has links to all of it, and did not end before."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tests.integration.a_master import AMaster, Visitor
 from tests.processes import Process
-from tests.torture import filler, recorder, sources
+from tests.torture import custom, filler, recorder, sources
 
 CONFIG = """
 c['title'] = {title!r}
@@ -20,8 +20,8 @@ c['status'] = [status.MailNotifier('ci@localhost', mode='all', relayhost='127.0.
                                    extraRecipients=['ann@localhost'], sendToInterestedUsers=False)]
 
 
-def records(name, lines, seconds, code=0, file=None, **more):
-    return steps.ShellCommand(name=name, command=[
+def records(name, lines, seconds, code=0, file=None, kind=steps.ShellCommand, **more):
+    return kind(name=name, command=[
         {python!r}, '-I', {recorder!r}, {side!r}, util.Interpolate('%(prop:buildername)s/%(prop:buildnumber)s/' + name),
         str(lines), str(seconds), str(code), *([file] if file else [])], **more)
 
@@ -59,6 +59,8 @@ c['builders'] = [
         copy_properties=['branch']), records('after', 10, 0.1)),
     builder('source', steps.Git(repourl={sources!r}, tags=True), records('built', 10, 0.1, file={file!r})),
     builder('files', records('before', 5, 0), *transfers()),
+    builder('custom', records('judged', 30, 0.2, kind=Judged), records('chained', 30, 0.2, kind=Chained),
+            records('inlined', 30, 0.2, kind=Inlined)),
     builder('kid-a', records('work', 20, 0.3)),
     builder('kid-b', records('work', 200, 0)),
     builder('stable', records('work', 10, 0)),
@@ -71,7 +73,8 @@ c['schedulers'] = [
     upstream,
     schedulers.Dependent(name='down', upstream=upstream, builderNames=['down']),
     schedulers.AnyBranchScheduler(name='each', builderNames=[
-        'fails', 'alone-a', 'alone-b', 'place-a', 'place-b', 'place-c', 'parent', 'source', 'files']),
+        'fails', 'alone-a', 'alone-b', 'place-a', 'place-b', 'place-c', 'parent', 'source', 'files',
+        'custom']),
     schedulers.AnyBranchScheduler(name='stable', treeStableTimer=0.7, builderNames=['stable']),
     schedulers.Triggerable(name='kids', builderNames=['kid-a', 'kid-b']),
     schedulers.ForceScheduler(name='force', builderNames=['forced', *{extra!r}]),
@@ -116,6 +119,7 @@ class Load:
     def configure(self) -> None:
         self.master.configure(
             "from buildbot.plugins import status\n"
+            + custom.STEPS
             + CONFIG.format(
                 python=sys.executable,
                 recorder=str(Path(recorder.__file__)),
