@@ -209,12 +209,15 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "buildbot.plugins.www": {},
     "buildbot.process.base": places("buildbot.process.build", "Build") | _BUILD_REQUEST,
     "buildbot.process.build": _OLD_RESULTS,
-    "buildbot.process.builder": _CHOSEN,
+    "buildbot.process.builder": _CHOSEN | places("buildbot.process.userviews", Builder="BuilderView"),
     "buildbot.process.buildrequest": _BUILD_REQUEST,
     "buildbot.process.buildstep": _STEP_BASES
     | RESULTS,
     "buildbot.process.factory": _FACTORIES,
+    "buildbot.process.log": places("buildbot.process.steplog", Log="StepLog", StreamLog="StepLog"),
     "buildbot.process.logobserver": _OBSERVERS,
+    "buildbot.process.remotecommand": _COMMANDS,
+    "buildbot.process.workerforbuilder": places("buildbot.process.userviews", AbstractWorkerForBuilder="SlaveView"),
     "buildbot.process.process_twisted": places(
         "buildbot.steps.factories",
         "FullTwistedBuildFactory",

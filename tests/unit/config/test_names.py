@@ -32,16 +32,22 @@ from buildbot.buildslave import BuildSlave
 from buildbot.changes.filter import ChangeFilter
 from buildbot.changes.pb import PBChangeSource
 from buildbot.config import BuilderConfig, error
-from buildbot.interfaces import IRenderable
+from buildbot.interfaces import BuildSlaveTooOldError, IRenderable, LOG_CHANNEL_HEADER, WorkerTooOldError
 from buildbot.locks import MasterLock, SlaveLock, WorkerLock
 from buildbot.process import factory, properties
 from buildbot.process.base import Build
+from buildbot.process.build import Build, SUCCESS
+from buildbot.process.builder import Builder
 from buildbot.process.buildstep import BuildStep, LogLineObserver, RemoteShellCommand, ShellMixin, SUCCESS
+from buildbot.process.buildstep import BuildStepFailed, CommandMixin, LoggedRemoteCommand, LoggingBuildStep
 from buildbot.process.factory import BuildFactory, s
 from buildbot.process.logobserver import BufferLogObserver
+from buildbot.process.log import Log
 from buildbot.process.properties import Interpolate, Properties, Property, WithProperties, renderer
 from buildbot.process.results import SUCCESS, FAILURE, Results, statusToString
-from buildbot.process.step import ShellCommand
+from buildbot.process.remotecommand import LoggedRemoteCommand, RemoteCommand
+from buildbot.process.step import BuildStep, LoggingBuildStep, ShellCommand
+from buildbot.process.workerforbuilder import AbstractWorkerForBuilder
 from buildbot.scheduler import AnyBranchScheduler, Scheduler
 from buildbot.schedulers import basic
 from buildbot.schedulers.basic import SingleBranchScheduler
@@ -49,7 +55,9 @@ from buildbot.schedulers.filter import ChangeFilter
 from buildbot.schedulers.forcesched import BuildslaveChoiceParameter, FixedParameter, ForceScheduler
 from buildbot.changes.gitpoller import GitPoller
 from buildbot.status import html, mail, results, builder
-from buildbot.status.builder import SUCCESS, WARNINGS
+from buildbot.status.builder import BuildStatus, BuildStepStatus, HEADER, SUCCESS, TestResult, WARNINGS
+from buildbot.status.logfile import STDOUT
+from buildbot.status.testresult import TestResult
 from buildbot.status.html import WebStatus
 from buildbot.status.mail import MailNotifier
 from buildbot.status.web import auth, authz
@@ -65,6 +73,8 @@ from buildbot.steps.source.git import Git
 from buildbot.plugins import buildslave, changes, reporters, schedulers, status, steps, util, worker
 from buildbot.plugins.util import Interpolate
 from buildbot.plugins import *
+from buildbot.steps.slave import CompositeStepMixin
+from buildbot.steps.worker import CompositeStepMixin
 from buildbot.util import ComparableMixin, NotABranch, now
 from buildbot.worker import Worker
 from buildbot.worker.base import Worker
