@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
+from buildbot.process.loggingstep import regex_log_evaluator
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
 from buildbot.steps.examining import MOST_GIVEN_UP
-from buildbot.steps.shell import TreeSize
+from buildbot.steps.shell import ShellCommand, TreeSize
 from buildbot.steps.warnings import Compile, PerlModuleTest, WarningCountingShellCommand, parse_suppressions
 from tests.steps.case import StepsCase
 from tests.tools import require_tool
@@ -64,6 +66,16 @@ class TestHostileOutput(StepsCase):
         built = await self.run_steps(WarningCountingShellCommand(name="it", command=command, suppressionFile="quiet"))
         assert "is wrong: missing )" in built.text("it", "err.text")
         assert len(self.flushLoggedErrors(ValueError)) == 1
+
+    async def test_so_are_those_that_judge_a_command(self) -> None:
+        judge = partial(regex_log_evaluator, regexes=[("fine", SUCCESS), (r"(a+)+$", FAILURE)])
+        command = ["python3", "-c", "print(('a' * 50 + 'b\\n') * 1000)"]
+        began = time.thread_time()
+        built = await self.run_steps(ShellCommand(name="it", command=command, log_eval_func=judge))
+        assert time.thread_time() - began < 2
+        assert built.results == {"it": WARNINGS}
+        built = await self.run_steps(ShellCommand(name="it", command="echo fine; echo aaa", log_eval_func=judge))
+        assert built.results == {"it": FAILURE}
 
     async def test_an_extractor_that_raises_is_an_exception(self) -> None:
         built = await self.run_steps(
