@@ -12,6 +12,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterator
 from typing import Any
 from typing import Protocol as Interface
 
@@ -32,7 +33,6 @@ from wsproto.events import (
     Request,
     TextMessage,
 )
-from wsproto.utilities import ProtocolError
 
 from buildbot.slaves.guard import FewLines, address_of, handshake_problem
 from buildbot.slaves.ports import MAX_NAME, Ports, User
@@ -192,14 +192,20 @@ class WebSocket(Protocol):
             if self._received > LOGIN_BYTES:
                 self.drop(f"it sent more than {LOGIN_BYTES} bytes before login")
                 return
+        for event in self._events(data):
+            self._happened(event)
+            if self._ended():
+                return
+
+    def _events(self, data: bytes) -> Iterator[Event]:
+        """What the bytes say; the connection is dropped when they say nothing."""
         try:
             self._wire.receive_data(data)
-            for event in self._wire.events():
-                self._happened(event)
-                if self._ended():
-                    return
-        except ProtocolError as problem:
-            self.drop(f"it does not speak WebSocket ({str(problem)[:200]})")
+            events = self._wire.events()
+            while (event := next(events, None)) is not None:
+                yield event
+        except Exception as problem:  # not only errors of the protocol: the library meets bytes that it decodes as text
+            self.drop(f"it does not speak WebSocket ({type(problem).__name__}: {str(problem)[:200]})")
 
     def _ended(self) -> bool:
         return self._over

@@ -123,7 +123,12 @@ class TestLogin(SocketCase):
         self.assert_dropped(socket)
 
     def test_what_is_no_websocket(self) -> None:
-        for garbage in (b"\0" * 100 + b"\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.0\r\n\r\n"):
+        for garbage in (
+            b"\0" * 100 + b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: \xca\r\n\r\n",
+            b"POST / HTTP/1.0\r\n\r\n",
+        ):
             socket, _ = self.connect()
             socket.dataReceived(garbage)
             self.assert_dropped(socket)
