@@ -1,8 +1,9 @@
 """A file that comes from a slave to the master's disk: held under a name of its own until it is whole.
 
 The name has the id of the remote command, so a master that was restarted finds what the command has sent so far: what
-is in the file is what the master holds. After a loss of power that is true only of what had been brought to the disk;
-a small file beside it (`.mark`) says how much that was, and in which life of the machine.
+is in the file is what the master holds. After a loss of power that is true only of what had been brought to the disk; a
+record in the master's directory `uploads` says how much that was, and in which life of the machine. It also says where
+the file is, so one that nobody goes on with is removed.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import errno
 import json
 import os
 import re
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -26,9 +26,8 @@ from buildbot.process.slaveport import CommandRefused
 from buildbot.store.logfiles import file_name
 
 SYNC_BYTES = 32 * 1024 * 1024  # so often what has come is brought to the disk
-STALE_SECONDS = 3600.0
 WAITS_FOR_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # the slave asks again
-_PART = re.compile(r"\.(?P<name>.+)\.(?P<id>[0-9]{1,18})\.part(\.mark)?")
+_RECORD = re.compile("[0-9]{1,18}")
 
 
 @cache
@@ -43,8 +42,9 @@ def this_boot() -> str | None:
 class PartFile:
     """Takes an upload (UploadTarget of buildbot.process.remotecommand).
 
-    target: what it becomes. most: bytes, or None. id: gives the id of the command, once it has one. in_thread: runs
-    what takes its time. failed: told when it cannot be written, for another reason than that the disk is full.
+    target: what it becomes. records: the directory of records. most: bytes, or None. id: gives the id of the command,
+    once it has one. in_thread: runs what takes its time. failed: told when it cannot be written, for another reason
+    than that the disk is full.
     """
 
     _log = Logger()
@@ -53,12 +53,14 @@ class PartFile:
         self,
         target: Path,
         *,
+        records: Path,
         most: int | None,
         id: Callable[[], CommandID | None],
         in_thread: Callable[..., Deferred[Any]],
         failed: Callable[[OSError], None],
     ) -> None:
         self.target = target
+        self._records = records
         self._most = most
         self._id = id
         self._in_thread = in_thread
@@ -74,7 +76,7 @@ class PartFile:
 
     @property
     def _mark(self) -> Path:
-        return self.path.with_name(self.path.name + ".mark")
+        return self._records / str(self._id())
 
     # -- while it comes
 
@@ -98,10 +100,12 @@ class PartFile:
     def _opened(self) -> int:
         if self._descriptor is None:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+            self._synced, boot = self._marked()
+            if boot is None:
+                self._write_mark()  # first, so that no part is without a record
             descriptor = os.open(self.path, flags, 0o600)
             try:
                 size = os.fstat(descriptor).st_size
-                self._synced, boot = self._marked()
                 self._held = size if boot is not None and boot == this_boot() else min(size, self._synced)
                 if self._held < size:
                     os.ftruncate(descriptor, self._held)
@@ -115,14 +119,15 @@ class PartFile:
 
     def _marked(self) -> tuple[int, str | None]:
         try:
-            synced, boot = json.loads(self._mark.read_text("utf-8"))
+            synced, boot, _ = json.loads(self._mark.read_text("utf-8"))
             return int(synced), boot
         except (OSError, ValueError, TypeError):
             return 0, None
 
     def _write_mark(self) -> None:
-        new = self._mark.with_name(self._mark.name + ".new")
-        new.write_text(json.dumps([self._synced, this_boot()]), "utf-8")
+        new = self._mark.with_suffix(".new")
+        self._records.mkdir(exist_ok=True)
+        new.write_text(json.dumps([self._synced, this_boot(), str(self.path)]), "utf-8")
         os.replace(new, self._mark)
 
     def _sync_soon(self, descriptor: int) -> None:
@@ -203,30 +208,23 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def left_over(target: Path, now: float | None = None) -> list[tuple[CommandID, Path]]:
-    """For a thread: parts of this file that nobody has written to for an hour, with the ids of their commands."""
-    found = []
-    name = file_name(target.name)
-    with suppress(OSError), os.scandir(target.parent) as entries:
-        for entry in entries:
-            part = _PART.fullmatch(entry.name)
-            if part is not None and part["name"] == name:
-                with suppress(OSError):
-                    if entry.stat().st_mtime < (time.time() if now is None else now) - STALE_SECONDS:
-                        found.append((CommandID(int(part["id"])), Path(entry.path)))
-    return found
+def recorded(records: Path) -> list[CommandID]:
+    """For a thread: the commands whose uploads have a record."""
+    with suppress(FileNotFoundError):
+        return [CommandID(int(name)) for name in os.listdir(records) if _RECORD.fullmatch(name)]
+    return []
 
 
-def remove(paths: Iterable[Path]) -> None:
-    for path in paths:
+def remove(records: Path, commands: Iterable[CommandID]) -> None:
+    """For a thread: what these have left behind."""
+    for id in commands:
+        record = records / str(id)
+        with suppress(OSError, ValueError):
+            path = Path(json.loads(record.read_text("utf-8"))[2])
+            if path.name.endswith(f".{id}.part"):
+                path.unlink(missing_ok=True)
         with suppress(OSError):
-            path.unlink()
-
-
-def of_others(found: Sequence[tuple[CommandID, Path]], wanted: Iterable[CommandID]) -> list[Path]:
-    """Of what `left_over` found, that whose commands are not wanted any more."""
-    keep = set(wanted)
-    return [path for id, path in found if id not in keep]
+            record.unlink()
 
 
 def sync_all() -> None:

@@ -37,6 +37,10 @@ class UploadStep(TransferStep):
         self.urlText = urlText
         self._stop = Event()
 
+    @property
+    def _records(self) -> Path:
+        return Path(self.build.services.basedir) / "uploads"
+
     async def show_link(self, masterdest: str) -> None:
         if self.url is not None:
             await self.addURL(str(self.urlText or Path(masterdest).name), str(self.url))
@@ -92,6 +96,7 @@ class UploadStep(TransferStep):
             command = RemoteCommand(name, args)
             part = PartFile(
                 target,
+                records=self._records,
                 most=self.maxsize,
                 id=lambda command=command: command.id,  # type: ignore[misc]
                 in_thread=self.build.services.in_thread,
@@ -127,15 +132,15 @@ class UploadStep(TransferStep):
         return bool(known)
 
     async def _make_room(self, target: Path) -> None:
-        """The directory, without what earlier uploads of this file have left behind."""
+        """The directory; and what uploads of builds that have ended have left behind goes."""
         try:
             await self.in_thread(lambda: target.parent.mkdir(parents=True, exist_ok=True))
-            found = await self.in_thread(partfile.left_over, target)
         except OSError as problem:
             raise await self.fail(f"{target.parent} cannot be made: {problem.strerror or problem}") from None
-        if found:
-            wanted = commands.of_open_builds(self.build.store, [id for id, _ in found])
-            await self.in_thread(partfile.remove, partfile.of_others(found, wanted))
+        recorded = await self.in_thread(partfile.recorded, self._records)
+        if recorded:
+            wanted = set(commands.of_open_builds(self.build.store, recorded))
+            await self.in_thread(partfile.remove, self._records, [id for id in recorded if id not in wanted])
 
     def _cannot_write(self, command: RemoteCommand, target: Path, why: OSError) -> None:
         async def end() -> None:

@@ -13,6 +13,7 @@ import pytest
 from buildbot.model import Result
 from tests.integration.a_master import AMaster
 from tests.processes import Processes, wait_until
+from tests.torture.faults.power import Disk
 
 MEGABYTES = int(os.environ.get("TRANSFER_MEGABYTES", "60"))
 STEPS = """
@@ -83,3 +84,35 @@ def test_transfers_go_on(processes: Processes, tmp_path: Path, how: str) -> None
         ("uploadDirectory", 1),
         ("uploadFile", 1),
     ]
+
+
+UPLOAD = """
+c['builders'] = [util.BuilderConfig(name='b', slavenames=['one'], factory=util.BuildFactory([
+    steps.FileUpload('../../big', 'up/file')]))]
+c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['b'])]
+"""
+
+
+def test_a_loss_of_power_in_an_upload_costs_no_byte(processes: Processes, tmp_path: Path) -> None:
+    with Disk(tmp_path / "disk") as disk:
+        master = AMaster(processes, tmp_path, basedir=disk.where / "master")
+        master.configure(UPLOAD)
+        disk.settle()
+        master.start()
+        master.slave()
+        big = master.where / "slave-one" / "big"
+        big.write_bytes(os.urandom(40 << 20))  # twice on a disk of 96 MiB
+        master.send("r1", branch="main")
+        wait_until(lambda: any(part.stat().st_size > 33 << 20 for part in parts(master.basedir / "up")), 60)
+        disk.lose_power()
+        disk.come_back()
+        master.start()
+        wait_until(lambda: [build.result for build in master.builds()][-1:] == [Result.SUCCESS], 120)
+        assert digest(master.basedir / "up" / "file") == digest(big)
+        master.send("r2", branch="main")  # which also removes what a build that could not go on had left
+        wait_until(lambda: [build.result for build in master.builds()].count(Result.SUCCESS) == 2, 120)
+        disk.lose_power()  # what was told is there
+        disk.come_back()
+        assert digest(master.basedir / "up" / "file") == digest(big)
+        assert os.listdir(master.basedir / "up") == ["file"]
+        assert os.listdir(master.basedir / "uploads") == []

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import tarfile
-import time
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,7 +20,7 @@ from buildbot.process.properties import Interpolate, Secret
 from buildbot.process.slaveport import CommandRefused
 from buildbot.steps.download_secret_to_worker import DownloadSecretsToWorker
 from buildbot.steps.downloading import FileDownload, JSONPropertiesDownload, JSONStringDownload, StringDownload
-from buildbot.steps.partfile import PartFile, left_over, of_others, remove
+from buildbot.steps.partfile import PartFile, recorded, remove
 from buildbot.steps.shell import ShellCommand
 from buildbot.steps.transfer import DirectoryUpload, FileUpload, MultipleFileUpload
 from buildbot.steps.unpacking import BadStream, Stopped, unpack
@@ -44,6 +43,10 @@ class TransferCase(RigCase):
         (top / "deep" / "run").chmod(0o755)
         (top / "deep" / "er" / "link").symlink_to("../run")
         return top
+
+    def left(self) -> list[str]:
+        """What builds that have ended have left in the records."""
+        return [path.name for path in (self.rig.base / "uploads").glob("*")]
 
     def hidden(self, where: Path | None = None) -> list[str]:
         """What was left under names of its own."""
@@ -107,6 +110,7 @@ class Uploads(TransferCase):
         await build.stopBuild("enough")
         built = await later
         self.assertIs(built.result, Result.CANCELLED)
+        self.assertEqual(self.left(), [])
         self.assertEqual((self.hidden(), (self.rig.base / "load").exists()), ([], False))
 
     async def test_a_tree_comes_over_what_is_there(self) -> None:
@@ -324,12 +328,18 @@ class Unpacking(TestCase):
 
 class PartFiles(TestCase):
     def part(self, id: int = 7, **options: Any) -> PartFile:
-        given: dict[str, Any] = {"most": None, "id": lambda: CommandID(id), "in_thread": maybeDeferred} | options
+        given: dict[str, Any] = {
+            "records": self.records,
+            "most": None,
+            "id": lambda: CommandID(id),
+            "in_thread": maybeDeferred,
+        } | options
         return PartFile(self.target, failed=self.failed.append, **given)
 
     def setUp(self) -> None:
         self.target = Path(self.mktemp()).absolute() / "file"
         self.target.parent.mkdir()
+        self.records = self.target.parent.with_name("uploads")
         self.failed: list[OSError] = []
 
     def test_pieces_may_come_twice_and_another_process_goes_on(self) -> None:
@@ -345,6 +355,7 @@ class PartFiles(TestCase):
         again.put_in_place(None, None)
         again.put_in_place(None, None)
         self.assertEqual((self.target.read_bytes(), os.listdir(self.target.parent)), (b"abcde", ["file"]))
+        self.assertEqual(recorded(self.records), [])
 
     def test_after_a_loss_of_power_what_was_on_the_disk_is_held(self) -> None:
         part = self.part()
@@ -352,9 +363,9 @@ class PartFiles(TestCase):
         part.bring_to_disk()
         part.write(100, b"y" * 100)
         part.close()
-        mark = next(self.target.parent.glob("*.mark"))
-        synced, _ = json.loads(mark.read_text())
-        mark.write_text(json.dumps([synced, "another life of the machine"]))
+        mark = self.records / "7"
+        synced, _, path = json.loads(mark.read_text())
+        mark.write_text(json.dumps([synced, "another life of the machine", path]))
         self.assertEqual(self.part().write(200, b""), 100)
         mark.unlink()
         self.assertEqual(self.part().write(200, b""), 0)
@@ -381,13 +392,14 @@ class PartFiles(TestCase):
         self.assertRaises(OSError, self.part().write, 0, b"x")
         self.assertEqual(len(self.failed), 1)
 
-    def test_what_was_left_behind_is_found_when_it_is_old(self) -> None:
-        part = self.part(12)
-        part.write(0, b"x")
-        part.close()
-        self.assertEqual(left_over(self.target), [])
-        old = left_over(self.target, now=time.time() + 4000)
-        self.assertEqual([id for id, _ in old], [12, 12])
-        self.assertEqual(of_others(old, [CommandID(12)]), [])
-        remove(of_others(old, []))
-        self.assertEqual(os.listdir(self.target.parent), [])
+    def test_what_was_left_behind_is_known_and_removed(self) -> None:
+        for id in (12, 13):
+            part = self.part(id)
+            part.write(0, b"x")
+            part.close()
+        (self.records / "note").touch()
+        self.assertEqual(sorted(recorded(self.records)), [12, 13])
+        remove(self.records, [CommandID(12)])
+        self.assertEqual(os.listdir(self.target.parent), [".file.13.part"])
+        self.assertEqual(recorded(self.records), [13])
+        self.assertEqual(recorded(self.records / "none"), [])
