@@ -33,7 +33,8 @@ class Git:
     """The git program.
 
     reactor: its clock and `spawnProcess`. binary: name or path of git. slots: one is held while a process runs.
-    environ: the environment of the processes. hide: takes secrets out of git's error messages.
+    environ: the environment of the processes. hide: takes secrets out of git's error messages. options: before those
+    of each command.
     """
 
     def __init__(
@@ -44,13 +45,26 @@ class Git:
         slots: DeferredSemaphore,
         environ: Mapping[str, str] = os.environ,
         hide: Callable[[str], str] = str,
+        options: Sequence[str] = (),
     ) -> None:
         self._reactor = reactor
         self._binary = binary
         self._slots = slots
         self._environ = environ
         self._hide = hide
+        self._options = tuple(options)
         self._prefix = session_words()
+
+    def with_login(self, options: Sequence[str], environ: Mapping[str, str], hide: Callable[[str], str]) -> Git:
+        """The same git, with more options and variables, and more to hide."""
+        return Git(
+            reactor=self._reactor,
+            binary=self._binary,
+            slots=self._slots,
+            environ={**self._environ, **environ},
+            hide=lambda text: hide(self._hide(text)),
+            options=(*self._options, *options),
+        )
 
     async def run(
         self,
@@ -68,7 +82,7 @@ class Git:
         """
         await self._slots.acquire()
         try:
-            return await self._run(f"git {command}", (*options, command, *words), seconds, stdin, most)
+            return await self._run(f"git {command}", (*self._options, *options, command, *words), seconds, stdin, most)
         finally:
             _ = self._slots.release()  # type: ignore[func-returns-value]
 

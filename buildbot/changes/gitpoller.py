@@ -19,17 +19,20 @@ import codecs
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from twisted.logger import Logger
 
 from buildbot.changes.base import PollingChangeSource, SourceContext
 from buildbot.changes.git import Git
+from buildbot.changes.gitkeys import logged_in
 from buildbot.changes.gitrepository import Commit, GitRepository, RemoteRefs, remote_refs
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error, warning
 from buildbot.model import NewChange
 from buildbot.process.credentials import without_password
+from buildbot.process.gitlogin import Login
 from buildbot.process.outside import clean, decoded_keeping_all
 from buildbot.store import changes, sources
 from buildbot.store.store import Store
@@ -70,8 +73,8 @@ class GitPoller(PollingChangeSource):
     name: unique among the change sources; repourl by default. Two pollers of one repository need names.
     buildPushesWithNoCommits: a new branch or a push without commits of its own is a change, too: that of its head.
     only_tags: watch tags instead of branches. A new tag always is a change.
-    fetch_refspec: not needed any more. sshPrivateKey, sshHostKey, sshKnownHosts, auth_credentials, git_credentials: not
-        in this version.
+    fetch_refspec: not needed any more.
+    sshPrivateKey, sshHostKey, sshKnownHosts, auth_credentials, git_credentials: as of the Git step; may be secrets.
     """
 
     _log = Logger()
@@ -119,12 +122,8 @@ class GitPoller(PollingChangeSource):
             pollRandomDelayMin=pollRandomDelayMin,
             pollRandomDelayMax=pollRandomDelayMax,
         )
-        for argument in ("sshPrivateKey", "sshHostKey", "sshKnownHosts", "auth_credentials", "git_credentials"):
-            if settings[argument] is not None:
-                error(
-                    f"GitPoller(): {argument} is not in this version of Buildbot",
-                    "let the master's user log in by itself, with ~/.ssh/config or a git credential helper",
-                )
+        self.login = Login(sshPrivateKey, sshHostKey, sshKnownHosts, auth_credentials, git_credentials)
+        self.login.check("GitPoller()")
         if fetch_refspec is not None:
             warning("GitPoller(): fetch_refspec is not needed any more", "say with branches= what to watch")
         _check_encoding(encoding)
@@ -158,8 +157,19 @@ class GitPoller(PollingChangeSource):
     # -- polling
 
     async def poll(self) -> None:
-        git = self._git
-        assert git is not None, "it is started"
+        assert self._git is not None, "it is started"
+        directory = self._copies / f".{_directory(self.name, self.repourl)}.keys"
+        secrets = self.context.secrets
+        async with logged_in(
+            self._git, self.login, url=self.repourl, directory=directory, secrets=secrets, owner=self.name
+        ) as git:
+            await self._poll(git)
+
+    @property
+    def _copies(self) -> Path:
+        return self.context.basedir / self.workdir
+
+    async def _poll(self, git: Git) -> None:
         offered = await remote_refs(git, self.repourl, self._patterns(), seconds=self.timeout)
         wanted = self._wanted(offered)
         store = self.context.store
@@ -176,7 +186,7 @@ class GitPoller(PollingChangeSource):
         moved = [_Moved(ref, known.get(_key(ref)), sha) for ref, sha in wanted.items() if known.get(_key(ref)) != sha]
         present = {_key(ref) for ref in wanted}
         gone = [key for key in known if key not in present]
-        path = self.context.basedir / self.workdir / _directory(self.name, self.repourl)
+        path = self._copies / _directory(self.name, self.repourl)
         repository = GitRepository(git, path, self.repourl, encoding=self.encoding, seconds=self.timeout)
         if moved or fetch_all:
             everything = fetch_all or any(item.old is None for item in moved)

@@ -42,11 +42,11 @@ class WebServer:
         self._directory = directory
         directory.mkdir(parents=True)
         (directory / "passwords").write_text(f"{user}:{{PLAIN}}{password}\n")
-        gate = directory / "fcgi.sock"
+        gate = free_port()
         configuration = directory / "nginx.conf"
         configuration.write_text(_NGINX.format(directory=directory, root=root, port=self.port, gate=gate, user=_user()))
-        gateway = processes.start([_daemon("fcgiwrap", "fcgiwrap"), "-c", "2", "-s", f"unix:{gate}"])
-        gateway.wait_for_file(gate)
+        gateway = processes.start([_daemon("fcgiwrap", "fcgiwrap"), "-c", "2", "-s", f"tcp:127.0.0.1:{gate}"])
+        gateway.wait_for_port(gate)
         nginx = _daemon("nginx", "nginx-light")
         server = processes.start(
             [nginx, "-p", str(directory), "-e", str(directory / "errors"), "-c", str(configuration)]
@@ -103,7 +103,7 @@ http {{
             if ($uri ~ ^/private/) {{ set $realm private; }}
             auth_basic $realm;
             auth_basic_user_file {directory}/passwords;
-            fastcgi_pass unix:{gate};
+            fastcgi_pass 127.0.0.1:{gate};
             fastcgi_param SCRIPT_FILENAME /usr/lib/git-core/git-http-backend;
             fastcgi_param GIT_PROJECT_ROOT {root};
             fastcgi_param GIT_HTTP_EXPORT_ALL 1;

@@ -46,10 +46,9 @@ class ConfigurationTests(SynchronousTestCase):
             ({"pollInterval": "often"}, "pollInterval"),
             ({"pollRandomDelayMin": 5, "pollRandomDelayMax": 1}, "pollRandomDelayMin"),
             ({"pollRandomDelayMax": 5000}, "pollRandomDelayMax"),
-            ({"sshPrivateKey": "k"}, "sshPrivateKey is not in this version"),
-            ({"sshHostKey": "k"}, "sshHostKey is not in this version"),
-            ({"sshKnownHosts": "k"}, "sshKnownHosts is not in this version"),
-            ({"git_credentials": object()}, "git_credentials is not in this version"),
+            ({"sshPrivateKey": 3}, "sshPrivateKey is a string"),
+            ({"sshHostKey": "k", "sshKnownHosts": "k"}, "sshHostKey and sshKnownHosts are two ways"),
+            ({"git_credentials": object()}, "git_credentials is util.GitCredentialOptions"),
             ({"repourl": ""}, "repourl"),
             ({"brunch": "a"}, "brunch"),
         ):
