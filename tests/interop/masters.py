@@ -74,10 +74,18 @@ class PairedMaster:
             [sys.executable, "-c", SENDER, "127.0.0.1", str(self.pb_port), repr(self.sources.change(branch))]
         )
 
-    def our_slave(self) -> Process:
-        """This repository's buildslave."""
+    def our_slave(self, *options: str) -> Process:
+        """This repository's buildslave, with these options of `create-slave`."""
         basedir = self.where / "slave"
-        words = ["create-slave", "--quiet", "--force", "--maxdelay=2", str(basedir), f"127.0.0.1:{self.pb_port}"]
+        words = [
+            "create-slave",
+            "--quiet",
+            "--force",
+            "--maxdelay=2",
+            *options,
+            str(basedir),
+            f"127.0.0.1:{self.pb_port}",
+        ]
         assert buildslave_command([*words, SLAVE, "secret"]) == 0
         return self.processes.start([BUILDSLAVE, "start", "--nodaemon", basedir], name="slave")
 

@@ -107,6 +107,16 @@ class Meeting(OldDialectCase):
         self.assertTrue(self.slave.commands.idle)
         await self.until_gone([int(pid.read_text())])
 
+    async def test_directories_of_former_builders(self) -> None:
+        await self.slave.stopService()
+        await self.master.until(lambda: self.master.mind is None)
+        (self.basedir / "former").mkdir()
+        self.slave = self.make_slave(delete_leftover_dirs=True)
+        self.slave.startService()
+        await self.master.meet()
+        await self.master.until(lambda: not (self.basedir / "former").exists())
+        self.assertTrue((self.basedir / "one").is_dir())
+
     async def test_shutdown(self) -> None:
         await self.master.builders["one"].callRemote("shutdown")
         await self.master.until(lambda: self.stops == 1)
@@ -299,6 +309,21 @@ class Transfers(OldDialectCase):
         step = await self.master.run("uploadFile", workersrc="file", writer=writer, blocksize=1000, maxsize=None)
         self.assertEqual((step.value("rc"), writer.calls), (-1, ["close"]))
         self.assertIn("the disk is full", step.text("header"))
+
+    async def test_interrupted(self) -> None:
+        (self.basedir / "one" / "file").write_bytes(bytes(3_000_000))
+        writer, reader = Writer(), Reader(bytes(3_000_000))
+        up = {"name": "uploadFile", "workersrc": "file", "writer": writer}
+        down = {"name": "downloadFile", "workerdest": "got", "reader": reader}
+        for args, begun in ((up, lambda: len(writer.data) > 10_000), (down, lambda: len(reader.data) < 2_990_000)):
+            step = await self.master.start(**args, blocksize=1000, maxsize=None)
+            await self.master.until(begun)
+            await self.master.builders["one"].callRemote("interruptCommand", "1", "enough")
+            await self.master.until(lambda step=step: step.completed)
+            self.assertEqual(step.value("rc"), -1)
+        self.assertLess(len(writer.data), 3_000_000)
+        self.assertEqual((writer.calls, reader.closed), (["close"], 1))
+        self.assertEqual(os.listdir(self.basedir / "one"), ["file"])
 
     async def test_a_file_comes_from_the_master(self) -> None:
         data = os.urandom(100_001)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def gone(pids: list[int]) -> None:
 
 
 def test_commands_end_with_their_build_and_with_their_master(master: PeersMaster) -> None:
+    directory = master.where / "slave" / "waiting" / "build"
     slave = master.our_slave()
     wait_until(lambda: master.connected(SLAVE), 30, "the slave")
     master.send("waiting")
@@ -50,18 +52,29 @@ def test_commands_end_with_their_build_and_with_their_master(master: PeersMaster
     gone(pids)
     master.start()
     pids = begun(master)  # it builds again
-    (master.where / "slave" / "waiting" / "build" / "go").touch()
+    (directory / "go").touch()
     gone(pids)
     number = len(master.builds("waiting"))
     master.wait_for_build("waiting", number)
     last = master.read("waiting", number)
     assert (last.result, last.steps[-1].logs["stdio"]["stdout"]) == (0, "gone on\n")
 
-    (master.where / "slave" / "waiting" / "build" / "go").unlink()
+    (directory / "go").unlink()
     master.send("waiting")
     pids = begun(master)
-    slave.kill(15)
+    slave.kill(signal.SIGTERM)
     assert slave.wait_for_exit() == 0
     gone(pids)
     master.wait_for_build("waiting", number + 1)
     assert master.builds("waiting")[number]["results"] == RETRY
+
+    slave = master.our_slave("--allow-shutdown=signal")
+    pids = begun(master)  # what was retried
+    slave.kill(signal.SIGHUP)
+    wait_until(lambda: "asking the master for it" in (master.where / "slave" / "twistd.log").read_text(), 30, "SIGHUP")
+    assert slave.running
+    (directory / "go").touch()
+    assert slave.wait_for_exit() == 0
+    gone(pids)
+    master.wait_for_build("waiting", number + 2)
+    assert master.builds("waiting")[number + 1]["results"] == 0
