@@ -60,17 +60,19 @@ async def set_up_properties(build: Build | Prospect) -> None:
 
 def _set_standard_properties(build: Build | Prospect) -> None:
     mine = build.properties
-    for name, value in (
-        ("buildername", build.builder_name),
-        ("builderid", int(build.row.builder_id)),
-        ("slavename", build.slavename),
-        ("workername", build.slavename),
-        *(() if build.number is None else (("buildnumber", build.number), ("builddir", _directory(build)))),
+    for name, value, source in (
+        ("buildername", build.builder_name, "Builder"),
+        ("builderid", int(build.row.builder_id), "Builder"),
+        ("slavename", build.slavename, "BuildSlave"),
+        ("workername", build.slavename, "Worker"),
     ):
-        mine.setProperty(name, value, "Build")
+        mine.setProperty(name, value, source)
+    if build.number is not None:
+        mine.setProperty("buildnumber", build.number, "Build")
+        mine.setProperty("builddir", _directory(build), "Worker")
     basedir = build.getSlaveInfo().get("basedir")
     if basedir:
-        mine.setProperty("basedir", basedir, "Build")
+        mine.setProperty("basedir", basedir, "Worker")
     authors = build.blamelist()
     if authors:
         mine.setProperty("owners", authors, "Build")

@@ -8,7 +8,6 @@ Rules, each for what must differ between two runs, whoever made them:
 - *Line ends.* Buildbot 4.3 makes a carriage return the end of a line, and ends the last line of a log. This
   repository's master keeps the bytes as they came. Both are compared in 4.3's form.
 - *Preparation.* 4.3's own first step, `worker_preparation`, is left out.
-- *Where a property comes from* is said in each master's own words, and not compared.
 - *Names of their own.* `buildername`, `workername` and `slavename` differ, because each slave has its builder.
 """
 
@@ -26,8 +25,8 @@ OWN_STEP = "worker_preparation"
 OWN_PROPERTIES = frozenset({"buildername", "workername", "slavename", "builderid", "basedir", "builddir"})
 
 Aspect = tuple[str, str]
-"""A step's name (or `build`) and what of it: `result`, `text`, `LOG STREAM`, `property NAME`, `file PATH`,
-`mode PATH`."""
+"""A step's name (or `build`) and what of it: `result`, `text`, `hidden`, `links`, `LOG STREAM`,
+`property NAME`, `source NAME` (where the property comes from), `file PATH`, `mode PATH`."""
 
 
 def facts(reading: BuildReading, where: Path, incoming: Path, builder: str) -> dict[Aspect, Any]:
@@ -39,7 +38,8 @@ def facts(reading: BuildReading, where: Path, incoming: Path, builder: str) -> d
     for step in reading.steps:
         if step.name != OWN_STEP:
             found |= _of_step(step, plain)
-    for name, (value, _) in reading.properties.items():
+    for name, (value, source) in reading.properties.items():
+        found["build", f"source {name}"] = plain(source)
         if name not in OWN_PROPERTIES:
             found["build", f"property {name}"] = value
     for path in sorted(incoming.rglob("*")):
@@ -58,6 +58,7 @@ def differences(one: Mapping[Aspect, Any], other: Mapping[Aspect, Any]) -> dict[
 
 def _of_step(step: StepReading, plain: _Plain) -> dict[Aspect, Any]:
     found: dict[Aspect, Any] = {(step.name, "result"): step.result, (step.name, "text"): plain(step.text)}
+    found |= {(step.name, "hidden"): step.hidden, (step.name, "links"): step.urls}
     for log, streams in step.logs.items():
         for stream, text in streams.items():
             if stream != "header" and text:

@@ -176,6 +176,8 @@ class PeersMaster(PairedMaster):
             name=step["name"],
             result=step["results"],
             text=step["state_string"],
+            hidden=step["hidden"],
+            urls={url["name"]: url["url"] for url in step["urls"]},
             logs={log["name"]: self._log(log) for log in logs},
         )
 

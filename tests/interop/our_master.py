@@ -69,10 +69,13 @@ class OurMaster(PairedMaster):
 
     def _step(self, step: Mapping[str, Any]) -> StepReading:
         logs = self.rows("SELECT * FROM logs WHERE step_id = ?", step["id"])
+        urls = self.rows("SELECT * FROM step_urls WHERE step_id = ?", step["id"])
         return StepReading(
             name=step["name"],
             result=step["result"],
             text=step["state_text"],
+            hidden=bool(step["hidden"]),
+            urls={url["name"]: url["url"] for url in urls},
             logs={log["name"]: self._log(self.basedir / "logs" / log["path"]) for log in logs},
         )
 

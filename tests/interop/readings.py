@@ -8,11 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class StepReading:
-    """A step: its number of a result, its text, and its logs, the text of each stream apart."""
+    """A step: its number of a result, its text, its links, and its logs, the text of each stream apart."""
 
     name: str
     result: int
     text: str
+    hidden: bool
+    urls: dict[str, str]
     logs: dict[str, dict[str, str]] = field(default_factory=dict)
 
 

@@ -64,6 +64,14 @@ OF_MASTERS: dict[Aspect, Other | Anything] = {
        for mode in ("clobber", "clean", "fresh", "incremental") for stream in ("stdout", "stderr")},
     # A build's text names its steps with us, as up to 0.8; 4.3 repeats their texts.
     ("build", "text"): ANYTHING,
+    # Where a property comes from: a step by its name, and the configuration's file by its own.
+    **{("build", f"source {name}"): Other("SetPropertyFromCommand Step", "properties")
+       for name in ("code", "out", "err")},
+    ("build", "source found"): Other("SetPropertyFromCommand Step", "one property"),
+    **{("build", f"source {name}"): Other("TEST/master/master.cfg", "master.cfg") for name in ("flavour", "numbers")},
+    ("build", "source slavename"): Other(None, "BuildSlave"),
+    # Git says which revision it has decided for.
+    ("build", "source revision"): Other("Build", "Git"),
     # A step that is skipped is told by its name: its arguments are not rendered.
     ("skipped", "text"): Other("'echo never' (skipped)", "skipped skipped"),
     # What the worker loses of long lines is something else each time.
