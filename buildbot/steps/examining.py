@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +17,7 @@ from twisted.internet.defer import Deferred
 
 from buildbot.process.observers import LogLineObserver
 from buildbot.process.timelimit import LIMIT, TookTooLong
+from buildbot.store.logfiles import Channel
 
 MOST_EXAMINED = 4096  # characters of a line
 LINE_SECONDS = 0.02
@@ -52,17 +54,20 @@ class LineExaminer(LogLineObserver):
         self.left_out = 0
         self.problem: Exception | None = None  # what `examine` raised first
 
+    def got(self, channel: Channel, text: str) -> None:
+        super().got(channel, text)
+        self._work()
+
+    def command_ended(self) -> None:
+        super().command_ended()
+        self._work()
+
     def outLineReceived(self, line: str) -> None:
-        line = line[:MOST_EXAMINED]
         if self.given_up >= MOST_GIVEN_UP or self._size > MOST_WAITING:
             self.left_out += 1
-        elif self._waiting or self._spent > TURN_SECONDS:
-            self._waiting.append(line)
-            self._size += len(line)
         else:
-            self._look_at(line)
-        if self._next is None:
-            self._next = self.step.build.clock.callLater(0, self._another_turn)
+            self._waiting.append(line[:MOST_EXAMINED])
+            self._size += min(len(line), MOST_EXAMINED)
 
     errLineReceived = outLineReceived
 
@@ -84,30 +89,40 @@ class LineExaminer(LogLineObserver):
             return None
         return f"{missed} lines were not examined: the patterns of this step take too long with them"
 
-    def _look_at(self, line: str) -> None:
+    def _work(self) -> None:
+        """Look at what waits, as long as there is time in this turn."""
+        if not self._waiting:
+            return
+        if self._next is None:
+            self._next = self.step.build.clock.callLater(0, self._another_turn)
         begun = perf_counter()
-        try:
-            LIMIT.within(LINE_SECONDS, lambda: self._examine(line))
-        except TookTooLong:
-            self.given_up += 1
-        except Exception as bug:
-            self.problem = self.problem or bug
+        left = TURN_SECONDS - self._spent
+        if left > 0:
+            try:
+                LIMIT.within(left + LINE_SECONDS, partial(self._look_until, begun + left))
+            except TookTooLong:  # the line that was begun last has had its time, and more
+                self.given_up += 1
+        if self.given_up >= MOST_GIVEN_UP:
+            self.left_out += len(self._waiting)
+            self._waiting.clear()
         self._spent += perf_counter() - begun
+
+    def _look_until(self, end: float) -> None:
+        waiting, examine = self._waiting, self._examine
+        while waiting and perf_counter() <= end:
+            line = waiting.popleft()
+            self._size -= len(line)
+            try:
+                examine(line)
+            except Exception as bug:
+                self.problem = self.problem or bug
 
     def _another_turn(self) -> None:
         self._next = None
         self._spent = 0.0
         if self.step.over or self.step.build.left:  # nobody waits for it any more
             self._waiting.clear()
-        while self._waiting and self._spent <= TURN_SECONDS:
-            line = self._waiting.popleft()
-            self._size -= len(line)
-            if self.given_up >= MOST_GIVEN_UP:
-                self.left_out += 1
-            else:
-                self._look_at(line)
-        if self._waiting:
-            self._next = self.step.build.clock.callLater(0, self._another_turn)
-        elif self._done is not None:
+        self._work()
+        if not self._waiting and self._done is not None:
             done, self._done = self._done, None
             done.callback(None)

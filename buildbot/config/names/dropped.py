@@ -18,6 +18,8 @@ NAMES: Mapping[str, str] = {
     "Bazaar": "this was baz, of GNU Arch, which is gone; for Bazaar as it is now, write Bzr",
     "BonsaiMaildirSource": "Bonsai is gone; have its hook call `buildbot sendchange`",
     "BonsaiPoller": "Bonsai is gone; have its hook call `buildbot sendchange`",
+    "BuildbotCiSetupSteps": "a custom step may read such a file and call self.build.addStepsAfterCurrentStep([...])",
+    "BuildbotTestCiTrigger": "a custom step may read such a file and run steps.Trigger for what it says",
     "DNotify": "nothing here needs it; use a library such as watchdog",
     "FCMaildirSource": "FreshCVS is gone; use CVSMaildirSource or `buildbot sendchange`",
     "FreshCVSSource": "FreshCVS is gone; have CVS's loginfo call `buildbot sendchange`",
@@ -25,6 +27,7 @@ NAMES: Mapping[str, str] = {
     "HyperLatentWorker": "Hyper.sh is gone; use DockerLatentWorker or KubeLatentWorker",
     "P4Sync": "write P4(...): it makes the client by itself; for one that is there, run `p4 sync` in a ShellCommand",
     "MarathonLatentWorker": "Marathon is gone; use DockerLatentWorker or KubeLatentWorker",
+    "Wait": "it waited for a test of Buildbot's own in the same process; use Dummy or RemoteDummy",
 }
 
 #: Module path, with all below it -> advice.
@@ -35,6 +38,7 @@ MODULES: Mapping[str, str] = {
     "buildbot.dnotify": NAMES["DNotify"],
     "buildbot.slave": _ON_THE_SLAVE,
     "buildbot.steps.blocker": NAMES["Blocker"],
+    "buildbot.steps.configurable": NAMES["BuildbotCiSetupSteps"],
     "buildbot.twcompat": "it bridged versions of Twisted that are gone; import from Twisted and zope.interface",
     "buildbot.util.sautils": _DATABASE,
     "buildbot.worker.marathon": NAMES["MarathonLatentWorker"],

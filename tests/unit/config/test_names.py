@@ -158,6 +158,8 @@ def test_names_of_other_packages_are_found(tmp_path: Path, monkeypatch: pytest.M
     ("line", "said"),
     [
         ("from buildbot.steps.blocker import Blocker", "steps.Trigger(waitForFinish=True)"),
+        ("from buildbot.plugins.steps import BuildbotCiSetupSteps", "addStepsAfterCurrentStep"),
+        ("from buildbot.steps.dummy import Wait", "use Dummy"),
         ("import buildbot.db.pool", "leave the import and what uses it out"),
         ("from buildbot import db", "leave the import and what uses it out"),
         ("from buildbot.plugins.worker import MarathonLatentWorker", "use DockerLatentWorker"),
