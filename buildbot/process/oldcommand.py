@@ -46,6 +46,10 @@ class OldCommand:
             self.updates["result"] = [result]
             if self.remote_command in RESULTS:
                 self.updates[RESULTS[self.remote_command]] = [result]
+        others = outcome.get("updates")  # what commands of a slave's own say, and those of other eras
+        if isinstance(others, dict):
+            for name, values in others.items():
+                self.updates.setdefault(name, []).extend(values)
 
     @property
     def step(self) -> Any:

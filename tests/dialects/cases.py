@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +27,14 @@ from buildslave.bot import BuildSlave
 application = service.Application("slave")
 BuildSlave("127.0.0.1", {port}, "bot", "secret", {basedir!r}, 600, 0, maxdelay=1).setServiceParent(application)
 """
+
+
+def make_repository(path: Path) -> Path:
+    path.mkdir()
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        (path / "README").write_text("read me\n")
+        subprocess.run(["git", *words], cwd=path, check=True)
+    return path
 
 
 class Commands(BuildStep):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import tarfile
-from pathlib import Path
 from typing import ClassVar
 
 from twisted.internet.defer import gatherResults
@@ -18,7 +16,7 @@ from buildbot.steps.shell import SetPropertyFromCommand, ShellCommand
 from buildbot.steps.source.git import Git
 from buildbot.steps.transfer import DirectoryUpload, FileUpload, MultipleFileUpload
 from buildbot.steps.worker import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory, SetPropertiesFromEnv
-from tests.dialects.cases import SLAVE_TAC, Content, PeerCase
+from tests.dialects.cases import SLAVE_TAC, Content, PeerCase, make_repository
 from tests.rig import Source
 
 
@@ -30,14 +28,6 @@ class AtOnce(BuildStep):
         given = [RemoteShellCommand("build", ["sh", "-c", script]) for script in scripts]
         await gatherResults([self.runCommand(command) for command in given], consumeErrors=True)
         return max(command.results() for command in given)
-
-
-def make_repository(path: Path) -> Path:
-    path.mkdir()
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
-        (path / "README").write_text("read me\n")
-        subprocess.run(["git", *words], cwd=path, check=True)
-    return path
 
 
 class Dialect(PeerCase):

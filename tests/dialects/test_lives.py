@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.internet.task import Clock
 
 from buildbot.model import Result
+from buildbot.process.buildstep import BuildStep
 from buildbot.process.factory import BuildFactory
+from buildbot.process.remotecommand import RemoteCommand
 from buildbot.slaves import link, session
 from buildbot.steps.shell import ShellCommand
-from tests.dialects.cases import SLAVE_TAC, WORKER_TAC, Content, PeerCase
+from tests.dialects.cases import SLAVE_TAC, WORKER_TAC, Content, PeerCase, make_repository
 from tests.processes import pid_alive
 from tests.rig import Rig, RigCase
 
@@ -165,9 +168,33 @@ class TestOverWebSocket(PeerCase):
         self.assertEqual(self.rig.sessions.here, {})
 
 
+class SlaveSideGit(BuildStep):
+    """A checkout as steps of 0.7 and 0.8 have it done: by a command of the slave."""
+
+    def __init__(self, args: dict[str, Any], **kwargs: Any) -> None:
+        self.args = args
+        super().__init__(**kwargs)
+
+    async def run(self) -> int:
+        command = RemoteCommand("git", self.args)
+        await self.runCommand(command)
+        self.setProperty("got_revision", command.updates["got_revision"][-1], "git")
+        return command.results()
+
+
 class TestOldSlave(PeerCase):
     peer_name = "slave-0.8.14"
     tac = SLAVE_TAC
+
+    async def test_a_source_command_of_the_slaves_own_tells_what_it_got(self) -> None:
+        await self.connect()
+        repository = make_repository(self.rig.base / "repository")
+        args = {"workdir": "build", "mode": "update", "repourl": str(repository), "branch": "main", "revision": None}
+        built = await self.run_steps(SlaveSideGit(args, name="git"))
+        self.assertIs(built.result, Result.SUCCESS)
+        head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=repository, text=True).strip()
+        self.assertEqual(built.properties["got_revision"], head)
+        self.assertEqual((self.there / "build" / "README").read_text(), "read me\n")
 
     async def test_a_step_that_breaks_on_the_slave_says_why(self) -> None:
         await self.connect()
