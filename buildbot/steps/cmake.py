@@ -18,8 +18,8 @@ class CMake(MadeCommand, ShellCommand):
     """
 
     name = "cmake"
-    description = ("running", "cmake")
-    descriptionDone = ("cmake",)
+    description = ["running", "cmake"]
+    descriptionDone = ["cmake"]
     haltOnFailure = True
     renderables: ClassVar[Any] = ("cmake", "definitions", "generator", "options", "path")
 

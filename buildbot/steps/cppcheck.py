@@ -21,8 +21,8 @@ class Cppcheck(MadeCommand, FindingStep):
     """
 
     name = "cppcheck"
-    description = ("running", "cppcheck")
-    descriptionDone = ("cppcheck",)
+    description = ["running", "cppcheck"]
+    descriptionDone = ["cppcheck"]
     kinds = tuple(_KINDS.split("|"))
     flunking = ("error",)
     prefix = "cppcheck"

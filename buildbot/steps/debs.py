@@ -29,8 +29,8 @@ class DebPbuilder(MadeCommand, WarningCountingShellCommand):
     name = "pbuilder"
     haltOnFailure = True
     flunkOnFailure = True
-    description = ("building",)
-    descriptionDone = ("built",)
+    description = ["building"]
+    descriptionDone = ["built"]
     warningPattern = r".*(warning[: ]|\sW: ).*"
     renderables: ClassVar[Any] = (
         "architecture",

@@ -15,8 +15,8 @@ class MaxQ(MadeCommand, FindingStep):
     """
 
     name = "maxq"
-    description = ("running maxq tests",)
-    descriptionDone = ("maxq tests",)
+    description = ["running maxq tests"]
+    descriptionDone = ["maxq tests"]
     flunkOnFailure = True
     kinds = ("failures",)
     flunking = ("failures",)

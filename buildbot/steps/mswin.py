@@ -24,8 +24,8 @@ class Robocopy(MadeCommand, ShellCommand):
     """
 
     name = "robocopy"
-    description = ("copying",)
-    descriptionDone = ("copied",)
+    description = ["copying"]
+    descriptionDone = ["copied"]
     decodeRC = {code: _meaning(code) for code in range(32)}
     renderables: ClassVar[Any] = (
         "source",

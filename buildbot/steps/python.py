@@ -20,7 +20,7 @@ class BuildEPYDoc(FindingStep):
     """
 
     name = "epydoc"
-    command = ("make", "epydocs")
+    command = ["make", "epydocs"]
     description = "building epydocs"
     descriptionDone = "epydoc"
     kinds = ("import errors", "errors", "warnings")
@@ -43,7 +43,7 @@ class PyFlakes(FindingStep):
     """
 
     name = "pyflakes"
-    command = ("make", "pyflakes")
+    command = ["make", "pyflakes"]
     description = "running pyflakes"
     descriptionDone = "pyflakes"
     flunkOnFailure = False

@@ -29,7 +29,7 @@ class HLint(FindingStep):
     descriptionDone = "hlint"
     warnOnWarnings = True
     warnOnFailure = True
-    command: Any = ("bin/lore", "-p", "--output", "lint")
+    command: Any = ["bin/lore", "-p", "--output", "lint"]
     kinds = ("warnings",)
 
     def __init__(self, python: Any = None, **kwargs: Any) -> None:
@@ -70,8 +70,8 @@ class Trial(MadeCommand, ShellCommand):
     logfiles = {"test.log": "_trial_temp/test.log"}
     python: Any = None
     trial: Any = "trial"
-    trialMode: Any = ("--reporter=bwverbose",)
-    trialArgs: Any = ()
+    trialMode: Any = ["--reporter=bwverbose"]
+    trialArgs: Any = []
     testpath: Any = UNSPECIFIED
     testChanges: Any = False
     recurse: Any = False
@@ -205,7 +205,7 @@ class RemovePYCs(ShellCommand):
     """Remove every `.pyc` file, so that none is left of a module that is gone. Arguments: those of ShellCommand."""
 
     name = "remove_pyc"
-    command = ("find", ".", "-name", "*.pyc", "-exec", "rm", "{}", ";")
+    command = ["find", ".", "-name", "*.pyc", "-exec", "rm", "{}", ";"]
     description = "removing .pyc files"
     descriptionDone = "remove .pycs"
 
@@ -214,7 +214,7 @@ class ProcessDocs(FindingStep):
     """Build Twisted's documents, `admin/process-docs`; its warnings are counted. Arguments: those of ShellCommand."""
 
     name = "process-docs"
-    command = ("admin/process-docs",)
+    command = ["admin/process-docs"]
     description = "processing docs"
     descriptionDone = "docs"
     warnOnWarnings = True
@@ -233,7 +233,7 @@ class BuildDebs(FindingStep):
     """
 
     name = "debuild"
-    command = ("debuild", "-uc", "-us")
+    command = ["debuild", "-uc", "-us"]
     description = "building debs"
     descriptionDone = "debs"
     flunkOnFailure = True

@@ -34,8 +34,8 @@ class RpmBuild(MadeCommand, ShellCommand):
     name = "rpmbuilder"
     haltOnFailure = True
     flunkOnFailure = True
-    description = ("RPMBUILD",)
-    descriptionDone = ("RPMBUILD",)
+    description = ["RPMBUILD"]
+    descriptionDone = ["RPMBUILD"]
     renderables: ClassVar[Any] = (*_DIRECTORIES, "specfile", "dist", "define", "autoRelease", "vcsRevision")
 
     def __init__(
@@ -107,8 +107,8 @@ class RpmLint(MadeCommand, FindingStep):
     """
 
     name = "rpmlint"
-    description = ("Checking for RPM/SPEC issues",)
-    descriptionDone = ("Finished checking RPM/SPEC issues",)
+    description = ["Checking for RPM/SPEC issues"]
+    descriptionDone = ["Finished checking RPM/SPEC issues"]
     kinds = ("errors", "warnings")
     renderables: ClassVar[Any] = ("fileloc", "config")
     _message = re.compile(r"[^\s:][^:]*:(?:\d+:)? ([EW]): ")
@@ -134,9 +134,9 @@ class RpmSpec(ShellCommand):
     """
 
     name = "rpmspec"
-    description = ("reading spec file",)
-    descriptionDone = ("spec file",)
-    command: Any = ()
+    description = ["reading spec file"]
+    descriptionDone = ["spec file"]
+    command: Any = []
     renderables: ClassVar[Any] = ("specfile",)
 
     def __init__(self, specfile: Any = None, **kwargs: Any) -> None:
@@ -198,8 +198,8 @@ class MockBuildSRPM(Mock):
     """
 
     name = "mockbuildsrpm"
-    description = ("mock buildsrpm",)
-    descriptionDone = ("mock buildsrpm",)
+    description = ["mock buildsrpm"]
+    descriptionDone = ["mock buildsrpm"]
     renderables: ClassVar[Any] = ("spec", "sources")
 
     def __init__(self, spec: Any = None, sources: Any = None, **kwargs: Any) -> None:
@@ -219,8 +219,8 @@ class MockRebuild(Mock):
     """
 
     name = "mock"
-    description = ("mock rebuilding srpm",)
-    descriptionDone = ("mock rebuild srpm",)
+    description = ["mock rebuilding srpm"]
+    descriptionDone = ["mock rebuild srpm"]
     renderables: ClassVar[Any] = ("srpm",)
 
     def __init__(self, srpm: Any = None, **kwargs: Any) -> None:

@@ -74,9 +74,9 @@ class Configure(ShellCommand):
     name = "configure"
     haltOnFailure = True
     flunkOnFailure = True
-    description = ("configuring",)
-    descriptionDone = ("configure",)
-    command = ("./configure",)
+    description = ["configuring"]
+    descriptionDone = ["configure"]
+    command = ["./configure"]
 
 
 class ShellArg:
@@ -220,8 +220,8 @@ class TreeSize(ShellCommand):
     """How big the tree is, by `du`: the property `tree-size-KiB`."""
 
     name = "treesize"
-    command = ("du", "-s", "-k", ".")
-    description = ("measuring", "tree", "size")
+    command = ["du", "-s", "-k", "."]
+    description = ["measuring", "tree", "size"]
 
     def __init__(self, **kwargs: Any) -> None:
         self.kib: int | None = None

@@ -225,9 +225,9 @@ class Compile(WarningCountingShellCommand):
     name = "compile"
     haltOnFailure = True
     flunkOnFailure = True
-    description = ("compiling",)
-    descriptionDone = ("compile",)
-    command: Any = ("make", "all")
+    description = ["compiling"]
+    descriptionDone = ["compile"]
+    command: Any = ["make", "all"]
 
 
 class Test(WarningCountingShellCommand):
@@ -235,9 +235,9 @@ class Test(WarningCountingShellCommand):
 
     __test__ = False  # not one of pytest's
     name = "test"
-    description = ("testing",)
-    descriptionDone = ("test",)
-    command: Any = ("make", "test")
+    description = ["testing"]
+    descriptionDone = ["test"]
+    command: Any = ["make", "test"]
     warnOnFailure = True
 
     def setTestResults(self, total: int = 0, failed: int = 0, passed: int = 0, warnings: int = 0) -> None:
@@ -263,7 +263,7 @@ class Test(WarningCountingShellCommand):
 class PerlModuleTest(Test):
     """The tests of a Perl module, run by `prove` or `make test`, and counted."""
 
-    command = ("prove", "--lib", "lib", "-r", "t")
+    command = ["prove", "--lib", "lib", "-r", "t"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._counted = {"total": 0, "failed": 0, "scripts failed": 0}

@@ -105,6 +105,20 @@ class TestHostileOutput(StepsCase):
 
 
 class TestCompilers(StepsCase):
+    async def test_subclasses_add_to_the_lists_of_their_base(self) -> None:
+        class Mine(Compile):
+            command = [*Compile.command, "install"]
+            description = Compile.description + ["mine"]  # noqa: RUF005  # as people write it
+
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.command = self.command + ["more"]  # noqa: RUF005
+
+        self.put({"Makefile": "all install more:\n\t@echo $@\n"})
+        built = await self.run_steps(Mine())
+        assert built.text("compile") == "all\ninstall\nmore\n"
+        assert Compile.command == ["make", "all"]
+
     async def test_warnings_of_gcc_below_make(self) -> None:
         require_tool("gcc", "gcc")
         self.put(
