@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from buildbot.config import names
 from buildbot.config.errors import ConfigErrors
 from buildbot.model import NewChange, Result
 from buildbot.steps.shell import ShellCommand
@@ -657,6 +658,36 @@ class TestArguments(GitCase):
         self.assert_refused("filters is a list of strings", filters="blob:none")
         self.assert_refused("getDescription has no option 'mtach'", getDescription={"mtach": "v*"})
         self.assert_refused("retry is", retry=5)
+
+
+OLD = """
+from buildbot.process.factory import BuildFactory, s
+from buildbot.steps.source import Git, Source
+from buildbot.steps.source.oldsource import SlaveSource
+f = BuildFactory([
+    s(Git, repourl={url!r}, branch='main', mode='copy', progress=True, submodules=False, shallow=1, timeout=3600),
+    Git(repourl={url!r}, mode='export', workdir='exported', ignore_ignores=False, retry=(1, 1)),
+])
+f.addStep(Git, repourl={base!r} + '/%s', mode='update', workdir='updated', alwaysUseLatest=True, reference=None)
+f.addStep(Git({url!r}, 'main', mode='clobber', workdir='clobbered', haltOnFailure=True))
+assert issubclass(Git, Source) and Source is SlaveSource
+"""
+
+
+class TestOldConfigurations(GitCase):
+    async def test_the_arguments_of_steps_on_the_slaves_side(self) -> None:
+        names.install()
+        found: dict[str, Any] = {}
+        exec(OLD.format(url=self.repository.url, base=self.rig.base.as_uri()), found)
+        newest = self.repository.commit("second", a="two\n")
+        self.rig.add_builder("b", found["f"])
+        built = await self.rig.build("b", Source("main", self.first, repository="upstream"))
+        assert built.result is SUCCESS, built.everything("git")
+        read = {name: (self.rig.slave_dir() / name / "a").read_text() for name in ("build", "exported", "clobbered")}
+        assert read == {"build": "one\n", "exported": "one\n", "clobbered": "one\n"}
+        assert (self.rig.slave_dir() / "source/a").exists()
+        assert (self.rig.slave_dir() / "updated/a").read_text() == "two\n"
+        assert built.properties["got_revision"] in (self.first, newest)
 
 
 class TestWithOtherSteps(GitCase):
