@@ -224,6 +224,7 @@ class Parts:
             locks=self.under_way.locks,
             url_of=lambda builder, number: build_url(self.config.buildbot_url, builder, number),
             **buildsetup.log_settings(self.config.other),
+            control=self.control,
             family=self.family,
             scheduler=lambda name: self._schedulers.get(name),
             scheduler_names=lambda: list(self._schedulers),

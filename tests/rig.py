@@ -170,6 +170,7 @@ class Rig:
             locks=self.running.locks,
             url_of=lambda builder, number: f"http://rig/builders/{builder}/builds/{number}",
             family=self.family,
+            control=self.control,
             scheduler=lambda name: next((each for each in self.config.schedulers if each.name == name), None),
             scheduler_names=lambda: [each.name for each in self.config.schedulers],
             secrets=self.secrets,

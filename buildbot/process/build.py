@@ -87,6 +87,7 @@ class BuildServices:
     basedir: Path = Path()  # of the master
     status: Callable[[], Any] | None = None  # the master as status objects of 0.8; None: there are none
     config: Any = None  # the configuration in force
+    control: Any = None  # what may be done to other builds and requests (buildbot.process.control)
 
 
 class Build(BuildPoints):

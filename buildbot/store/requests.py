@@ -272,6 +272,17 @@ def waiting_ids(store: Queries, builder: BuilderID, up_to: BuildRequestID, limit
     )
 
 
+def waiting_after(store: Queries, after: BuildRequestID, limit: int) -> list[BuildRequest]:
+    """Some requests, the oldest after this one, that wait for any builder, parked ones too."""
+    return store.all(
+        row,
+        f"SELECT {COLUMNS} FROM build_requests AS r WHERE r.complete_at IS NULL AND r.claimed_at IS NULL AND r.id > ? "
+        "ORDER BY r.id LIMIT ?",
+        after,
+        limit,
+    )
+
+
 def last_id(store: Queries) -> BuildRequestID:
     return BuildRequestID(store.value("SELECT coalesce(max(id), 0) FROM build_requests"))
 

@@ -20,6 +20,12 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.maxq": ("MaxQ",),
     "buildbot.steps.mswin": ("Robocopy",),
     "buildbot.steps.debs": ("DebCowbuilder", "DebLintian", "DebPbuilder", "UbuCowbuilder", "UbuPbuilder"),
+    "buildbot.steps.related": (
+        "CancelGerritRelatedBuilds",
+        "CancelRelatedBuilds",
+        "StopGerritRelatedBuilds",
+        "StopRelatedBuilds",
+    ),
     "buildbot.steps.rpms": ("Mock", "MockBuildSRPM", "MockRebuild", "RpmBuild", "RpmLint", "RpmSpec"),
     "buildbot.steps.gitdiffinfo": ("GitDiffInfo",),
     "buildbot.steps.http": ("DELETE", "GET", "HEAD", "HTTPStep", "OPTIONS", "POST", "PUT"),
@@ -114,6 +120,10 @@ PATHS: Mapping[str, Mapping[str, str]] = {
         "buildbot.steps.mtrlogobserver", "EqConnectionPool", "MtrLogObserver", "MtrTestFailData"
     ),
     "buildbot.process.step_twisted": _ours("buildbot.steps.python_twisted"),
+    "buildbot.steps.gerrit": places(
+        "buildbot.steps.related", "CancelGerritRelatedBuilds", "StopGerritRelatedBuilds"
+    ),
+    "buildbot.steps.master": places("buildbot.steps.related", "CancelRelatedBuilds", "StopRelatedBuilds"),
     "buildbot.steps.package": _ours("buildbot.steps.debs", "buildbot.steps.rpms"),
     "buildbot.steps.package.deb.lintian": places("buildbot.steps.debs", "DebLintian"),
     "buildbot.steps.package.deb.pbuilder": _ours("buildbot.steps.debs"),
