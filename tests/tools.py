@@ -51,8 +51,8 @@ def make_peer() -> Peer:
 
 
 def make_old_peer(name: str) -> Path:
-    """The programs of a slave or master of another era, as requirements/peers/NAME.txt says. Several test processes may ask at
-    once. Where its old Python is missing the test is skipped; in CI it fails."""
+    """The programs of a slave or master of another era, as requirements/peers/NAME.txt says. Several test processes may
+    ask at once. Where its old Python is missing the test is skipped; in CI it fails."""
     wanted = (ROOT / "requirements" / "peers" / f"{name}.txt").read_text().splitlines()[0].removeprefix("# python ")
     found = subprocess.run([ROOT / "contrib" / "old-python", wanted], capture_output=True, text=True, check=False)
     if found.returncode != 0 and os.environ.get("CI") != "true":
