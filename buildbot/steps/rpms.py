@@ -72,19 +72,20 @@ class RpmBuild(MadeCommand, ShellCommand):
         self.addLogObserver("stdio", LineWatcher(self._see))
 
     def argv(self) -> str:
-        macros = [(f"_{name}", getattr(self, name)) for name in _DIRECTORIES]
-        macros += (self.define or {}).items()
+        macros = list((self.define or {}).items())
         if self.autoRelease:
             macros.append(("_release", self.build.number))
         revision = self.getProperty("got_revision") if self.vcsRevision else None
         if revision:
-            if not re.fullmatch(r"[\w.+:~^-]+", str(revision)):
+            if not re.fullmatch(r"[\w.+:~^-]+", str(revision)):  # spec files put it into scripts
                 raise ValueError(f"the revision {revision!r} cannot be a macro of rpmbuild")
             macros.append(("_revision", revision))
         if self.dist:
             macros.append(("dist", self.dist))
-        said = [f'--define "{name} {value}"' for name, value in macros]
-        return " ".join(["rpmbuild", *said, "-ba", shlex.quote(str(self.specfile))])
+        # a shell expands what is in the directories, such as `pwd`, and nothing else
+        said = [f'"_{name} {getattr(self, name)}"' for name in _DIRECTORIES]
+        said += [shlex.quote(f"{name} {value}") for name, value in macros]
+        return " ".join(["rpmbuild", *(f"--define {each}" for each in said), "-ba", shlex.quote(str(self.specfile))])
 
     def _see(self, line: str) -> None:
         if line.startswith(_TELLING):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from buildbot.config.errors import ConfigErrors
+from buildbot.process.properties import Interpolate
 from buildbot.process.results import EXCEPTION, FAILURE, SUCCESS, WARNINGS
 from buildbot.steps.debs import DebCowbuilder, DebLintian, DebPbuilder, UbuCowbuilder, UbuPbuilder
 from buildbot.steps.rpms import MockBuildSRPM, MockRebuild, RpmBuild, RpmLint, RpmSpec
@@ -48,7 +49,7 @@ class TestRpm(StepsCase):
         assert (self.work / "tiny-1.2-1.x1.src.rpm").is_file()
         assert (self.work / "noarch" / "tiny-1.2-1.x1.noarch.rpm").is_file()
         assert "Wrote: " in built.text("rpmbuilder", "RPM Command Log")
-        assert 'define "_revision r1.5"' in built.everything("rpmbuilder")
+        assert "define '_revision r1.5'" in built.everything("rpmbuilder")
         assert built.results["rpmlint"] in (WARNINGS, FAILURE)
         assert "W: no-%build-section" in built.text("rpmlint", "warnings")
         assert (built.properties["rpm-name"], built.properties["rpm-version"]) == ("tiny", "1.2")
@@ -62,19 +63,26 @@ class TestRpm(StepsCase):
         assert "License field must be present" in built.text("rpmbuilder", "RPM Errors")
         assert (await self.run_steps(RpmSpec(specfile="none.spec"))).results == {"rpmspec": FAILURE}
 
-    async def test_a_revision_that_is_no_word_is_not_given_to_a_shell(self) -> None:
+    async def test_what_a_property_says_is_not_for_a_shell(self) -> None:
+        require_tool("rpmbuild", "rpm")
+        self.put({"tiny.spec": SPEC})
         built = await self.run_steps(
-            SetPropertyFromCommand(command="""echo '$(touch ran)'""", property="got_revision"),
+            SetPropertyFromCommand(command="""echo '$(touch ran1)'""", property="got_revision"),
+            RpmBuild(
+                specfile="tiny.spec",
+                define={"mine": Interpolate('"; touch ran2; "%(prop:got_revision)s`touch ran3`')},
+            ),
             RpmBuild(specfile="tiny.spec", vcsRevision=True),
         )
-        assert built.results["rpmbuilder"] == EXCEPTION
-        assert not (self.work / "ran").exists()
+        assert built.results["rpmbuilder"] == SUCCESS, built.everything("rpmbuilder")
+        assert built.results["rpmbuilder_1"] == EXCEPTION
+        assert not list(self.work.glob("ran*"))
         assert len(self.flushLoggedErrors(ValueError)) == 1
 
     def test_its_command(self) -> None:
         pwd = " ".join(f'--define "_{name} `pwd`"' for name in ("builddir", "rpmdir", "sourcedir", "specdir"))
         made = RpmBuild(specfile="a.spec", dist=".fc", define={"x": "1"}, topdir="/t")
-        last = '--define "_srcrpmdir `pwd`" --define "x 1" --define "dist .fc" -ba a.spec'
+        last = "--define \"_srcrpmdir `pwd`\" --define 'x 1' --define 'dist .fc' -ba a.spec"
         assert made.argv() == f'rpmbuild --define "_topdir /t" {pwd} {last}'
         assert RpmLint().argv() == ["rpmlint", "--info", "."]
         assert RpmLint(fileloc="x.rpm", config="c").argv() == ["rpmlint", "--info", "--file", "c", "x.rpm"]
