@@ -116,7 +116,7 @@ def test_two_living_slaves_with_one_name_cost_no_request(master: AMaster, tmp_pa
     master.send("r1")
     master.running("tests", 1)
     second = master.slave(directory="second", wait=False)
-    second.wait_for_line("another buildslave of this name is connected from 127.0.0.1, in .*/first, and answers")
+    second.wait_for_line("another slave of this name is connected from 127.0.0.1, in .*/first, and answers")
     go.touch()
     assert master.finished("tests", 1).result is Result.SUCCESS
     assert len(master.builds()) == 1
