@@ -1,7 +1,10 @@
 """`downloadFile`: a file of the master's comes here, by offset, into a temporary name that is renamed at the end."""
 
 import os
+import re
 from collections import deque
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -38,6 +41,7 @@ class DownloadFile(Command):
     async def run(self) -> Outcome:
         self.channel.header(f"fetching {self._target}\n")
         os.makedirs(self._target.parent, exist_ok=True)
+        _remove_left_over(self._target)
         temporary = self._target.with_name(f".{self._target.name[:200]}.{os.getpid()}.{id(self):x}.part")
         # nobody for whom the file is not meant sees a part of it
         rights = 0o666 if self._mode is None else self._mode & 0o666
@@ -96,6 +100,16 @@ class DownloadFile(Command):
         self._interrupted = True
         for each in list(self._asked):
             each.cancel()
+
+
+def _remove_left_over(target: Path) -> None:
+    """Take away what earlier processes of the slave have left of this file: they were killed, and are not there."""
+    mine = re.compile(rf"{re.escape(f'.{target.name[:200]}.')}([0-9]+)\.[0-9a-f]+\.part")
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            found = mine.fullmatch(entry.name)
+            if found is not None and int(found[1]) != os.getpid():
+                os.unlink(entry.path)
 
 
 def _forget(asked: deque[Deferred[Any]]) -> None:

@@ -178,6 +178,12 @@ class Downloads(Transfers):
         self.assertEqual(self.got(), CONTENT)
         self.assertLess(len(self.master.reads), len(CONTENT) // (64 * 1024) + 40)
 
+    async def test_what_a_killed_process_has_left_of_it_is_removed(self) -> None:
+        for name in (".f.1.7f.part", ".g.1.7f.part"):
+            (self.builder() / name).touch()
+        await self.download(b"x")
+        self.assertEqual(self.parts(), [".g.1.7f.part"])
+
     async def test_short_answers_leave_no_gap(self) -> None:
         self.master.short_reads = True
         await self.download(CONTENT[:700_000])
