@@ -2,13 +2,15 @@
 
 Python's own engine holds the interpreter while it matches, so that neither a thread nor a timer of the reactor ends
 it; but it looks for signals. The one that is used here counts the time that this process computes, so that a busy
-machine ends nothing earlier. Where there is no such signal (on Windows), and in other threads, there is no limit.
+machine ends nothing earlier; what other threads compute is taken off. Where there is no such signal (on Windows), and
+in other threads, there is no limit.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -28,6 +30,7 @@ class TimeLimit:
 
     def __init__(self) -> None:
         self._armed = False
+        self._end_at = 0.0  # of the time of this thread
         self._signal: Any = getattr(signal, "SIGVTALRM", None)
 
     def within(self, seconds: float, work: Callable[[], T]) -> T:
@@ -36,6 +39,7 @@ class TimeLimit:
             return work()
         if signal.getsignal(self._signal) != self._end:
             signal.signal(self._signal, self._end)
+        self._end_at = time.thread_time() + seconds
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
         self._armed = True
         try:
@@ -50,9 +54,14 @@ class TimeLimit:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def _end(self, *_: object) -> None:
-        if self._armed:
-            self._armed = False
-            raise _Now
+        if not self._armed:
+            return
+        left = self._end_at - time.thread_time()
+        if left > 0:
+            signal.setitimer(signal.ITIMER_VIRTUAL, max(left, 0.001))
+            return
+        self._armed = False
+        raise _Now
 
 
 LIMIT = TimeLimit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import signal
 import threading
@@ -45,6 +46,30 @@ def test_a_signal_that_comes_late_does_nothing() -> None:
     LIMIT.within(1, lambda: None)
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
     signal.raise_signal(signal.SIGVTALRM)
+
+
+def test_what_other_threads_compute_does_not_count() -> None:
+    over = threading.Event()
+
+    def busy() -> None:
+        while not over.is_set():
+            hashlib.pbkdf2_hmac("sha256", b"x", b"y", 5000)  # without the interpreter's lock
+
+    def some_work() -> int:
+        end = time.thread_time() + 0.04
+        while time.thread_time() < end:
+            pass
+        return 5
+
+    threads = [threading.Thread(target=busy) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [LIMIT.within(0.05, some_work) for _ in range(3)] == [5, 5, 5]
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_in_another_thread_there_is_no_limit() -> None:
