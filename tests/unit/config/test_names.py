@@ -154,6 +154,23 @@ def test_names_of_other_packages_are_found(tmp_path: Path, monkeypatch: pytest.M
     assert given["steps"].ShellCommand.__module__ == "buildbot.steps.shell"  # nobody takes one of ours away
 
 
+def test_what_public_configurations_import_is_there() -> None:
+    lines = (ROOT / "tests" / "unit" / "config" / "imported.txt").read_text().splitlines()
+    wrong = []
+    for line in lines:
+        if not line.startswith("#"):
+            module, name, _, *mark = line.split()
+            try:
+                getattr(importlib.import_module(module), name)
+            except (ImportError, AttributeError):
+                there = False
+            else:
+                there = True
+            if there != (mark != ["later"]):
+                wrong.append(line)
+    assert wrong == []  # nothing is missing, and no mark is out of date
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
