@@ -14,6 +14,7 @@ from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import SUCCESS
 
 ANY_RC = dict.fromkeys(range(-1, 256), SUCCESS)
+NO_PROGRAM = (126, 127)  # what slaves tell of a program that is not there
 TERM_SECONDS = 5  # from SIGTERM to SIGKILL: a program that is ended gently takes its locks away
 
 
@@ -63,6 +64,8 @@ class DrivesProgram(CommandMixin, BuildStep):
         program = str(argv[0])
         if command.outcome.get("error"):
             self.fail(f"{program} cannot be run on the slave: {command.outcome['error']}")
+        if command.rc in NO_PROGRAM:
+            self.fail(f"{program} cannot be run on the slave: it is not installed, or not on its PATH")
         if command.reason in ("timeout", "timeout_without_output"):
             self.fail(f"{program} timed out")
         return command
