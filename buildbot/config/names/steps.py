@@ -104,9 +104,18 @@ def _ours(*modules: str) -> dict[str, str]:
 
 _COMPOSITE = places("buildbot.process.compositemixin", "CompositeStepMixin")
 
+
+def _new_style(*modules: str) -> dict[str, str]:
+    """What these steps were called from 2.9 to 3.1, while their plain names were those of an older style."""
+    return {f"{name}NewStyle": place for name, place in _ours(*modules).items()}
+
+
+_SHELL_NEW_STYLE = _new_style("buildbot.steps.shell", "buildbot.steps.warnings")
+_HTTP_NEW_STYLE = _new_style("buildbot.steps.http")
+
 #: Path of some era -> {name: place}. For a path that is also a module of ours: what it gives besides its own.
 PATHS: Mapping[str, Mapping[str, str]] = {
-    "buildbot.plugins.steps": _ours(*OURS) | _MICROSOFT,
+    "buildbot.plugins.steps": _ours(*OURS) | _MICROSOFT | _SHELL_NEW_STYLE | _HTTP_NEW_STYLE,
     "buildbot.plugins.util.repo": places(
         "buildbot.steps.source.repo",
         DownloadsFromChangeSource="RepoDownloadsFromChangeSource",
@@ -124,6 +133,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
         "buildbot.steps.related", "CancelGerritRelatedBuilds", "StopGerritRelatedBuilds"
     ),
     "buildbot.steps.master": places("buildbot.steps.related", "CancelRelatedBuilds", "StopRelatedBuilds"),
+    "buildbot.steps.http": _HTTP_NEW_STYLE,
     "buildbot.steps.package": _ours("buildbot.steps.debs", "buildbot.steps.rpms"),
     "buildbot.steps.package.deb.lintian": places("buildbot.steps.debs", "DebLintian"),
     "buildbot.steps.package.deb.pbuilder": _ours("buildbot.steps.debs"),
@@ -134,6 +144,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     "buildbot.steps.python_twisted": places("buildbot.steps.trialcounts", "TrialTestCaseCounter", "countFailedTests"),
     "buildbot.steps.shell": places("buildbot.steps.shell", SetProperty="SetPropertyFromCommand")
     | _ours("buildbot.steps.warnings")
+    | _SHELL_NEW_STYLE
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
     "buildbot.steps.transfer": _ours("buildbot.steps.downloading"),

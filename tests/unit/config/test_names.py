@@ -67,6 +67,9 @@ from buildbot.status.web.baseweb import WebStatus
 from buildbot.reporters.mail import MailNotifier
 from buildbot.steps import shell, source
 from buildbot.steps.shell import Compile, Configure, SetProperty, ShellCommand, Test, WithProperties
+from buildbot.steps.shell import CompileNewStyle, ShellCommandNewStyle, TestNewStyle, TreeSizeNewStyle
+from buildbot.steps.http import HTTPStepNewStyle
+from buildbot.plugins.steps import HTTPStepNewStyle, SetPropertyFromCommandNewStyle
 from buildbot.steps.shellsequence import ShellSequence
 from buildbot.steps.source import Git
 from buildbot.steps.source.git import Git
