@@ -108,8 +108,7 @@ class WebSocket(Protocol):
         self._clock = clock
         self._wire = WSConnection(ConnectionType.SERVER)
         self._received = 0  # bytes before login
-        self._pieces: list[bytes] = []  # of the unfinished message
-        self._held = 0
+        self._message = bytearray()  # what there is of the unfinished one
         self._avatar: SocketAvatar | None = None
         self._registered: User | None = None
         self._too_late: IDelayedCall | None = None
@@ -231,15 +230,14 @@ class WebSocket(Protocol):
                 self.drop(f"it sent what is not expected ({type(event).__name__})")
 
     def _piece(self, data: bytes, finished: bool) -> None:
-        self._held += len(data)
-        if self._held > MESSAGE_BYTES:
+        self._message += data
+        if len(self._message) > MESSAGE_BYTES:
             self.drop(f"one message of it is larger than {MESSAGE_BYTES} bytes")
             return
-        self._pieces.append(data)
         if not finished:
             return
-        message = b"".join(self._pieces)
-        self._pieces, self._held = [], 0
+        message = bytes(self._message)
+        self._message.clear()
         if self._avatar is not None:
             self._avatar.received(message)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -18,7 +17,7 @@ from buildbot.slaves import link, session
 from buildbot.steps.shell import ShellCommand
 from tests.dialects.cases import SLAVE_TAC, WORKER_TAC, Content, PeerCase, make_repository
 from tests.processes import pid_alive
-from tests.rig import Rig, RigCase
+from tests.rig import Rig, RigCase, clock
 
 WAIT_FOR_IT = "echo begun; while [ ! -e ../../go ]; do sleep .05; done; echo done"
 
@@ -82,7 +81,7 @@ class TestWorker(PeerCase):
 
     async def test_a_slave_that_answers_nothing_is_lost(self) -> None:
         self.patch(session, "PING_SECONDS", 0.3)
-        self.patch(link, "ANSWER_SECONDS", 0.3)
+        self.patch(link, "ANSWER_SECONDS", 1.5)
         await self.connect()
         request = await self.begin()
         self.stop_peer_for_a_while()
@@ -91,15 +90,22 @@ class TestWorker(PeerCase):
         self.assertIn("gives no answer", lost.row.state_text)
 
     async def test_a_slave_that_packs_a_directory_is_waited_for(self) -> None:
-        self.patch(session, "PING_SECONDS", 0.2)
-        self.patch(link, "ANSWER_SECONDS", 0.2)
+        """It hears nothing meanwhile; here it is stopped for a time that would be too long for any other command."""
+
+        class Slow(Content):
+            def write(content, offset: int, data: bytes) -> int:  # `self` is the test
+                if offset == 0:
+                    self.peer.kill(signal.SIGSTOP)
+                    clock.callLater(2.5, self.peer.kill, signal.SIGCONT)
+                return Content.write(content, offset, data)
+
+        self.patch(session, "PING_SECONDS", 0.3)
+        self.patch(link, "ANSWER_SECONDS", 1.5)
         await self.connect()
-        big = self.there / "big"
-        big.mkdir(parents=True)
-        for number in range(8):
-            (big / str(number)).write_bytes(os.urandom(1 << 20))
-        args = {"slavesrc": "big", "workdir": "", "maxsize": None, "compress": "bz2"}
-        (sent,) = await self.outcomes(("uploadDirectory", args), files=Content())
+        (self.there / "big").mkdir(parents=True)
+        (self.there / "big" / "file").write_bytes(b"x" * 200_000)
+        args = {"slavesrc": "big", "workdir": "", "maxsize": None, "compress": None}
+        (sent,) = await self.outcomes(("uploadDirectory", args), files=Slow())
         self.assertEqual((sent["state"], sent["rc"]), ("finished", 0))
 
     async def test_a_build_is_stopped_on_a_slave_that_answers_nothing(self) -> None:
