@@ -15,6 +15,8 @@ from buildbot.process.factory import BuildFactory
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.slaves import link, session
 from buildbot.steps.shell import ShellCommand
+from buildbot.store import requests
+from buildbot.store.requests import MOST_RETRIES
 from tests.dialects.cases import SLAVE_TAC, WORKER_TAC, Content, PeerCase, make_repository
 from tests.processes import pid_alive
 from tests.rig import Rig, RigCase, clock
@@ -70,6 +72,17 @@ class TestWorker(PeerCase):
         (self.rig.base / "bot" / "go").touch()
         await self.connect()
         self.assertIs((await self.rig.built(request, attempt=2)).result, Result.SUCCESS)
+
+    async def test_a_build_that_ends_its_slave_each_time_is_parked(self) -> None:
+        self.rig.add_builder("b", BuildFactory([ShellCommand(name="it", command="kill -9 $PPID; sleep 60")]))
+        request = self.rig.submit()
+        for attempt in range(1, MOST_RETRIES + 2):
+            await self.connect()
+            self.assertIs((await self.rig.built(request, attempt=attempt)).result, Result.RETRY)
+            await self.rig.until(lambda: "bot" not in self.rig.sessions.here)
+        row = requests.get(self.rig.store, request)
+        assert row is not None
+        self.assertIn("slave bot was lost", row.parked_reason or "")
 
     async def test_a_connection_that_is_cut_does_too(self) -> None:
         await self.connect()
