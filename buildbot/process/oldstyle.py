@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from buildbot.process.deferring import answer_of
 from buildbot.process.results import SKIPPED
 from buildbot.process.slaveport import SlaveLost
 from buildbot.process.stepstatus import RunningStepStatus
@@ -28,11 +29,17 @@ class OldStyle:
     def start(self) -> Any:
         """Begin the step's work. `finished` or `failed` must be called, now or later; or return SKIPPED.
 
-        May return a Deferred: what it fails with, the step fails with.
+        May return a Deferred: what it fails with, the step fails with. Of a step of Buildbot's own that has run(), a
+        subclass calls this to have that done.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} has neither `async def run(self)`, which returns a result, nor a start()"
-        )
+        runs: Any = type(self).run  # type: ignore[attr-defined]  # of BuildStep
+        if runs is _first_base(self).run:
+            raise NotImplementedError(
+                f"{type(self).__name__} has neither `async def run(self)`, which returns a result, nor a start()"
+            )
+        doing = Deferred.fromCoroutine(answer_of(runs(self)))
+        doing.addCallbacks(self.finished, self.failed)  # type: ignore[unused-awaitable]  # goes on in `deferred`
+        doing.addErrback(lambda why: OldStyle.failed(self, why))  # type: ignore[unused-awaitable]
 
     # -- for subclasses to call, or to extend
 
@@ -56,6 +63,16 @@ class OldStyle:
 
     # -- running
 
+    def begin_code(self) -> Any:
+        """The step's code: its run(), or start(), which a subclass of a step of ours may have written without knowing
+        that this has run() now."""
+        kind: Any = type(self)
+        runs: Any = next(each for each in kind.__mro__ if "run" in vars(each))
+        if runs is not _first_base(self) and runs.__module__.startswith("buildbot.") and runs.start is OldStyle.start:
+            if any(getattr(kind, name) is not getattr(runs, name) for name in ("start", "finished", "failed")):
+                return self._run_started()
+        return kind.run(self)
+
     def _end(self) -> Deferred[int]:
         if self.deferred is None:
             raise RuntimeError(f"{type(self).__name__} does not run by start(): its run() returns the result")
@@ -72,3 +89,8 @@ class OldStyle:
         beginning.addCallbacks(begun, self.failed)  # type: ignore[unused-awaitable]  # goes on in `over`
         beginning.addErrback(lambda why: OldStyle.failed(self, why))  # type: ignore[unused-awaitable]
         return await over
+
+
+def _first_base(step: OldStyle) -> Any:
+    """BuildStep: the class that has run() for all."""
+    return [each for each in type(step).__mro__ if "run" in vars(each)][-1]

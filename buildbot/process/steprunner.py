@@ -256,7 +256,7 @@ def _exception(step: BuildStep, bug: Exception) -> int:
 async def _run(step: BuildStep) -> Any:
     try:
         await answer_of(step.addTestResultSets())
-        answer: Any = await answer_of(step.run())
+        answer: Any = await answer_of(step.begin_code())
         await answer_of(step.finishTestResultSets())
         return answer
     except FirstError as first:  # of several things at once: what it is counts, not where

@@ -22,7 +22,9 @@ from buildbot.process.buildstep import (  # noqa: E402
     RemoteShellCommand,
     regex_log_evaluator,
 )
+from buildbot.steps.master import MasterShellCommand  # noqa: E402
 from buildbot.steps.shell import ShellCommand  # noqa: E402
+from buildbot.steps.transfer import FileUpload  # noqa: E402
 
 # -- steps that do their work on the master
 
@@ -293,6 +295,45 @@ class TestBuildOfOldSteps(RigCase):
         assert built.text("compile", "mine") == "1"
         said = "warnings lint (2) extracted test"
         assert built.row.state_text == said  # of the others nothing: their results do not count
+
+
+class SendsReport(FileUpload):
+    """Of a step that has run() by now."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        FileUpload.__init__(self, workersrc="report", masterdest="unknown", **kwargs)
+
+    def start(self) -> Any:
+        self.masterdest = self.getProperty("where")
+        self.addCompleteLog("begun", "begun")
+        return FileUpload.start(self)
+
+    def finished(self, result: int) -> Any:
+        self.addURL("report", "http://reports/")
+        self.setProperty("sent", result, "SendsReport")
+        return FileUpload.finished(self, result)
+
+
+class LetsKnow(MasterShellCommand):
+    def finished(self, results: int) -> Any:
+        self.setProperty("known", self.getLog("stdio").getText().strip(), "LetsKnow")
+        MasterShellCommand.finished(self, WARNINGS)
+
+
+class TestSubclassesOfStepsThatRun(RigCase):
+    async def test_start_and_finished_are_called(self) -> None:
+        where = str(self.rig.base / "here")
+        built = await self.run_steps(
+            ShellCommand(command="echo reported > report"),
+            SendsReport(name="sends"),
+            LetsKnow(name="known", command="echo known"),
+            properties={"where": where},
+        )
+        assert built.results == {"shell": SUCCESS, "sends": SUCCESS, "known": WARNINGS}
+        assert (self.rig.base / "here").read_text() == "reported\n"
+        assert built.text("sends", "begun") == "begun"
+        assert built.properties["sent"] == SUCCESS
+        assert built.properties["known"] == "known"
 
 
 class Waits(BuildStep):
