@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from buildbot.model import Result
 from tests.integration.a_master import AMaster
 from tests.processes import Processes, wait_until
+from tests.torture.faults.disk import SmallDisk
 from tests.torture.faults.power import Disk
 
 MEGABYTES = int(os.environ.get("TRANSFER_MEGABYTES", "60"))
@@ -86,6 +88,30 @@ def test_transfers_go_on(processes: Processes, tmp_path: Path, how: str) -> None
     ]
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_master_dies_when_all_has_come(processes: Processes, tmp_path: Path, when: str) -> None:
+    """Of the file first, and then of the tree: right before, or right after, that is written down."""
+    master = AMaster(processes, tmp_path)
+    master.configure(STEPS)
+    there = master.where / "slave-one" / "b" / "build"
+    (there / "tree").mkdir(parents=True)
+    for path in (there / "big", there / "tree" / "big"):
+        path.write_bytes(os.urandom(3_000_000))
+    senders = []
+    for count in ("1", "2" if when == "before" else "1"):  # what was not written down comes again
+        process = master.start([sys.executable, "-m", "tests.torture.gaps", when, "upload arrived", count])
+        if not senders:
+            master.slave()
+            senders.append(master.sending(("r1",), branch="main"))
+        process.wait_for_exit(60)
+    master.start()
+    assert senders[0].wait_for_exit(60) == 0
+    wait_until(lambda: [(build.result, build.attempt) for build in master.builds()] == [(Result.SUCCESS, 1)], 60)
+    assert digest(master.basedir / "up" / "file") == digest(there / "big") == digest(there / "back" / "big")
+    assert digest(master.basedir / "up" / "tree" / "big") == digest(there / "tree" / "big")
+    assert sorted(os.listdir(master.basedir / "up")) == ["file", "tree"]
+
+
 UPLOAD = """
 c['builders'] = [util.BuilderConfig(name='b', slavenames=['one'], factory=util.BuildFactory([
     steps.FileUpload('../../big', 'up/file')]))]
@@ -116,3 +142,21 @@ def test_a_loss_of_power_in_an_upload_costs_no_byte(processes: Processes, tmp_pa
         assert digest(master.basedir / "up" / "file") == digest(big)
         assert os.listdir(master.basedir / "up") == ["file"]
         assert os.listdir(master.basedir / "uploads") == []
+
+
+def test_an_upload_waits_while_the_disk_is_full(processes: Processes, tmp_path: Path) -> None:
+    with SmallDisk(tmp_path / "disk") as disk:
+        master = AMaster(processes, tmp_path, basedir=disk.where / "master")
+        master.configure(UPLOAD)
+        master.start()
+        slave = master.slave()
+        big = master.where / "slave-one" / "big"
+        big.write_bytes(os.urandom(40 << 20))
+        master.send("r1", branch="main")
+        wait_until(lambda: parts(master.basedir / "up"), 60)
+        with disk.full():
+            wait_until(lambda: "the master could not take output" in slave.output(), 60)
+            assert [build.result for build in master.builds()] == [None]
+        wait_until(lambda: [build.result for build in master.builds()] == [Result.SUCCESS], 120)
+        assert digest(master.basedir / "up" / "file") == digest(big)
+        assert os.listdir(master.basedir / "up") == ["file"]

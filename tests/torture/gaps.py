@@ -33,6 +33,7 @@ GAPS: Final = {
     "build finished untold": r"UPDATE builds SET complete_at = ",
     "receiver told": r"(INSERT INTO|UPDATE) cursors ",
 }
+OF_TRANSFERS: Final = {"upload arrived": r"INSERT INTO commands .*'arrived'"}
 WHEN: Final = ("before", "after")
 
 
@@ -41,7 +42,7 @@ class Gap:
 
     def __init__(self, when: str, fact: str, count: int) -> None:
         self.when = when
-        self.fact = re.compile(GAPS[fact], re.DOTALL)
+        self.fact = re.compile((GAPS | OF_TRANSFERS)[fact], re.DOTALL)
         self.missing = count
         self.said = ""
 
