@@ -12,6 +12,9 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 _PLUGINS = ("tcp", "tcp6", "ssl", "tls", "unix", "systemd", "haproxy", "onion", "fd", "stdio")
 CLIENT_CERTS = "clientCerts"
 NEEDS_TLS = "TLS needs pyOpenSSL and service-identity: install the extra 'tls'"
+BACKLOG = 1024
+"""Connections that wait to be accepted. Twisted's 50 are too few when all slaves come at once: the system loses what
+does not fit, and that slave waits for its time limit."""
 _SSL_POSITIONS = ("port", "privateKey", "certKey", "sslmethod", "interface", "backlog", "extraCertChain")
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -64,6 +67,8 @@ def server_endpoint(reactor: Any, text: str) -> IStreamServerEndpoint:
         kind, *fields = _split(text)
         if any(name == CLIENT_CERTS for name, _ in fields):
             return _mutual(reactor, kind[1], fields)
+        if kind[1] in ("tcp", "tcp6", "ssl") and all(name and name != "backlog" for name, _ in fields[1:]):
+            text = f"{text}:backlog={BACKLOG}"
         made: IStreamServerEndpoint = serverFromString(reactor, text)
     except BadPort:
         raise
@@ -115,7 +120,7 @@ def _mutual(reactor: Any, kind: str, fields: list[tuple[str, str]]) -> IStreamSe
         reactor,
         int(given["port"]),
         _checking_clients(given),
-        int(given.get("backlog", 50)),
+        int(given.get("backlog", BACKLOG)),
         given.get("interface", ""),
     )
 

@@ -6,6 +6,7 @@ library has registered, and logs a traceback for whatever a stranger sends. Here
 - before login, a connection may send `LOGIN_BYTES` in all and last `LOGIN_SECONDS`;
 - after it, one expression may hold `EXPRESSION_BYTES`, `EXPRESSION_ITEMS` items and be nested `EXPRESSION_DEPTH` deep;
 - only None, bool, int, float, bytes, str, list, tuple, dict and references to Referenceables cross, both ways;
+- what came is decoded as long as there is time in a turn of the reactor, and the rest in later ones (`turns`);
 - a breach of the protocol drops the connection with one line in the log, and those lines are limited in number;
 - a method that raises `pb.Error` answers with it; what else it raises is logged once and answered as `InternalError`.
 
@@ -26,6 +27,8 @@ from twisted.spread import pb
 from twisted.spread.banana import BananaError
 from twisted.spread.flavors import NoSuchMethod
 from twisted.spread.jelly import InsecureJelly, SecurityOptions
+
+from buildbot.slaves.turns import Turns
 
 LOGIN_BYTES = 4 * 1024
 LOGIN_SECONDS = 30.0
@@ -119,7 +122,7 @@ class GuardedBroker(pb.Broker):
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, few_lines: FewLines) -> None:
+    def __init__(self, clock: IReactorTime, few_lines: FewLines, turns: Turns) -> None:
         super().__init__(isClient=0, security=PlainData())
         self._stack = self.listStack = _Stack()
         self.user: str | None = None
@@ -127,6 +130,11 @@ class GuardedBroker(pb.Broker):
         self.dropped = False
         self._clock = clock
         self._few_lines = few_lines
+        self._turns = turns
+        self._data = b""  # has come and was not looked at yet
+        self._waits = False  # for its turn
+        self._begun = self._ended = False
+        self._on_hold = False
         self._received = 0  # bytes before login
         self._held = 0  # bytes of the unfinished expression
         self._too_late: IDelayedCall | None = None
@@ -142,7 +150,7 @@ class GuardedBroker(pb.Broker):
         self._too_late = self._clock.callLater(
             LOGIN_SECONDS, self.drop, f"it did not log in within {LOGIN_SECONDS:.0f} seconds"
         )
-        super().connectionMade()
+        self._go_on()
 
     def logged_in(self, user: str) -> None:
         """The peer has shown that it is `user`: the limits of the login end."""
@@ -177,9 +185,13 @@ class GuardedBroker(pb.Broker):
 
     def hold(self, held: bool) -> None:
         """Read nothing more, or go on."""
+        self._on_hold = held
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
         transport: Any = self.transport
         if transport is not None and not self.disconnected:
-            (transport.pauseProducing if held else transport.resumeProducing)()
+            (transport.pauseProducing if self._on_hold or self._waits else transport.resumeProducing)()
 
     def close_soon(self) -> None:
         """End the connection in the next turn of the reactor: what is answered in this one is still sent."""
@@ -189,6 +201,9 @@ class GuardedBroker(pb.Broker):
         self._forget_timer()
         if self.user is None:
             handshake_problem(self._few_lines, self.address, reason)
+        while self._data and not self.dropped:
+            self._do_some()
+        self._ended = True
         super().connectionLost(reason)
 
     def _forget_timer(self) -> None:
@@ -201,10 +216,29 @@ class GuardedBroker(pb.Broker):
             self._received += len(chunk)
             if self._received > LOGIN_BYTES:
                 self.drop(f"it sent more than {LOGIN_BYTES} bytes before login")
-        for start in range(0, len(chunk), SLICE_BYTES):
-            if self.dropped:
-                return
-            self._decode(chunk[start : start + SLICE_BYTES])
+        self._data += chunk
+        if not self._waits:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin, and decode what has come, as long as there is time in this turn of the reactor."""
+        waited, self._waits = self._waits, False
+        while (self._data or not self._begun) and not self.dropped and not self._ended:
+            if not self._turns.has_time():
+                self._waits = True
+                self._turns.later(self._go_on)
+                break
+            self._do_some()
+        if self._waits is not waited:
+            self._read_or_not()
+
+    def _do_some(self) -> None:
+        if not self._begun:
+            self._begun = True
+            super().connectionMade()
+            return
+        piece, self._data = self._data[:SLICE_BYTES], self._data[SLICE_BYTES:]
+        self._decode(piece)
 
     def _decode(self, piece: bytes) -> None:
         self._held += len(piece)

@@ -28,6 +28,7 @@ from twisted.spread import pb
 from buildbot.slaves.bridge import Avatar, AvatarReference, Served
 from buildbot.slaves.guard import FewLines, GuardedBroker
 from buildbot.slaves.ports import MAX_NAME, WRONG_LOGIN, Ports, User
+from buildbot.slaves.turns import Turns
 
 
 class PBPorts(Ports):
@@ -40,7 +41,8 @@ class PBPorts(Ports):
     def __init__(
         self, reactor: Any, clock: IReactorTime, random_bytes: Callable[[int], bytes] = secrets.token_bytes
     ) -> None:
-        super().__init__(reactor, clock, lambda: LoginFactory(clock, random_bytes))
+        turns = Turns(clock)
+        super().__init__(reactor, clock, lambda: LoginFactory(clock, random_bytes, turns))
 
 
 class LoginFactory(ServerFactory):
@@ -52,16 +54,22 @@ class LoginFactory(ServerFactory):
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        turns: Turns | None = None,
+    ) -> None:
         self.users: dict[str, User] = {}
         self.connections: set[GuardedBroker] = set()
         self.random_bytes = random_bytes
         self.nobodys_password = secrets.token_bytes(16)
         self.few_lines = FewLines(clock, self._log)
         self._clock = clock
+        self._turns = turns or Turns(clock)
 
     def buildProtocol(self, addr: IAddress | None) -> GuardedBroker:  # type: ignore[override]
-        broker = GuardedBroker(self._clock, self.few_lines)
+        broker = GuardedBroker(self._clock, self.few_lines, self._turns)
         broker.factory = self  # type: ignore[assignment]
         broker.setNameForLocal("root", _Root(self, broker))
         self.connections.add(broker)

@@ -14,6 +14,7 @@ from tests.bench.contender import CFG, Contender
 from tests.bench.keeping import TOO_LONG_MS, retention_cost
 from tests.bench.pages import page_costs
 from tests.bench.queue import fill, pass_cost
+from tests.bench.reconnect import reconnecting
 from tests.bench.recovery import recovery
 from tests.bench.transfers import print_transfers
 
@@ -110,6 +111,14 @@ def print_recovery(where: Path, builds: int) -> None:
     print(f"{'':44}{found.serves:8.1f}s{found.goes_on:11.1f}s{found.cpu:11.1f}")
 
 
+def print_reconnecting(where: Path, slaves: int) -> None:
+    """What all slaves that come back at once cost the master."""
+    found = reconnecting(where, slaves=slaves)
+    heading = f"{f'{slaves} slaves come back at once':44}{'all there':>12}{'longest turn, CPU':>19}"
+    print(f"\n{heading}{'by the clock':>14}{'CPU s':>7}")
+    print(f"{'':44}{found.seconds:11.1f}s{found.longest_cpu_ms:17.0f}ms{found.longest_ms:12.0f}ms{found.cpu:7.1f}")
+
+
 def print_retention_costs(where: Path, builds: int) -> None:
     """What a pass of retention costs those who share the reactor with it; the longest transaction must not grow."""
     heading = f"{'retention removes nearly all of':44}{'rows':>9}{'transactions':>14}{'longest, CPU ms':>17}"
@@ -137,6 +146,7 @@ def main() -> None:
         print_queue_costs(where / "queue")
         print_recovery(where / "recovery", 50 if options.quick else 200)
         print_transfers(where / "transfers", 100 if options.quick else 1000)
+        print_reconnecting(where / "reconnecting", 100 if options.quick else 400)
         print_retention_costs(where / "keeping", 2000 if options.quick else 20_000)
         print(f"\n{'page, with 20,000 builds':44}{'statements':>11}{'bytes':>9}{'gzip':>8}{'CPU ms':>8}")
         for cost in page_costs(where / "history", builds=2000 if options.quick else 20_000):

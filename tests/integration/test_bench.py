@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.bench.contender import Contender
 from tests.bench.keeping import retention_cost
 from tests.bench.pages import page_costs
+from tests.bench.reconnect import reconnecting
 from tests.bench.recovery import recovery
 from tests.bench.transfers import transfers
 
@@ -19,6 +20,12 @@ def test_no_page_asks_or_sends_too_much(tmp_path: Path) -> None:
 
 def test_every_build_goes_on_after_a_kill(tmp_path: Path) -> None:
     assert recovery(tmp_path / "recovery", builds=20, slaves=2).cpu > 0
+
+
+def test_all_slaves_come_back_at_once(tmp_path: Path) -> None:
+    found = reconnecting(tmp_path / "reconnecting", slaves=150, builders=2)
+    assert found.seconds < 25, found  # a connection that the system has lost waits for the slave's time limit, 30 s
+    assert found.longest_cpu_ms < 100, found
 
 
 def test_a_pass_of_retention_is_many_small_transactions(tmp_path: Path) -> None:

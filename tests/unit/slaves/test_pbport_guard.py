@@ -124,6 +124,7 @@ class BeforeLoginTests(BrokerCase):
     def test_a_lost_connection_leaves_no_timer(self) -> None:
         broker, _transport = self.connect()
         broker.connectionLost(Failure(ConnectionError()))
+        self.clock.advance(0)  # the turn of the reactor
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_protocol_messages_out_of_place_are_dropped(self) -> None:
