@@ -12,6 +12,8 @@ from twisted.internet.defer import Deferred
 from buildbot import model
 from buildbot.config.builder import BuilderConfig
 from buildbot.model import BuildID
+from buildbot.process.assignable import assignable
+from buildbot.process.buildrequest import BuildRequest
 from buildbot.process.buildviews import RunningBuilder, RunningBuildStatus, RunningMaster, RunningSlave
 from buildbot.process.properties import Properties
 from buildbot.process.slaveport import SlaveSession
@@ -35,6 +37,7 @@ class BuildFacts:
     properties: Properties
     services: BuildServices
     sources: Sequence[SourceStampView]
+    requests: Sequence[BuildRequest]
     session: SlaveSession | None
     env: dict[str, Any]
     results: int
@@ -70,13 +73,13 @@ class BuildFacts:
         """Its slave."""
         return RunningSlave(self)
 
-    @property
+    @assignable
     def slave(self) -> RunningSlave:
         return self.worker
 
     buildslave = slavebuilder = workerforbuilder = slave
 
-    @property
+    @assignable
     def path_module(self) -> ModuleType:
         """ntpath or posixpath, as paths are written on the slave."""
         return self.worker.path_module
@@ -93,10 +96,12 @@ class BuildFacts:
     def getStatus(self) -> RunningBuildStatus:
         return self.build_status
 
-    @property
+    @assignable
     def source(self) -> SourceStampView | None:
         """The source stamp; of several, the first."""
-        return self.sources[0] if self.sources else None
+        if self.sources:
+            return self.sources[0]
+        return self.requests[0].source if self.requests else None
 
     @property
     def result(self) -> int:
@@ -110,12 +115,12 @@ class BuildFacts:
             "or call build.buildFinished(text, results)"
         )
 
-    @property
+    @assignable
     def slaveEnvironment(self) -> dict[str, Any]:
         return self.env
 
 
-    @property
+    @assignable
     def reason(self) -> str:
         return self.row.reason
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from buildbot.config.errors import error
+from buildbot.process.assignable import assignable
 from buildbot.process.steplog import StepLog
 
 #: By which name each command told its result in `updates`.
@@ -51,12 +52,12 @@ class OldCommand:
             for name, values in others.items():
                 self.updates.setdefault(name, []).extend(values)
 
-    @property
+    @assignable
     def step(self) -> Any:
         """The step that runs it."""
         return self._home
 
-    @property
+    @assignable
     def name(self) -> str:
         return self.remote_command
 

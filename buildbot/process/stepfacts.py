@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from buildbot.model import StepID
+from buildbot.process.assignable import assignable
 from buildbot.process.slaveport import SlaveTooOld
 from buildbot.process.steplog import DONE, Done
 from buildbot.process.unserved import refuse
@@ -33,14 +34,14 @@ class StepFacts:
         """Where to run, for a step that does not say."""
         self.workdir = workdir
 
-    @property
+    @assignable
     def worker(self) -> Any:
         """The slave on which it runs."""
         return self.build.worker
 
     buildslave = worker
 
-    @property
+    @assignable
     def master(self) -> Any:
         return self.build.master
 

@@ -184,7 +184,8 @@ class OldBuild(Build):
 
     def __init__(self, requests: Any) -> None:
         Build.__init__(self, requests)
-        self.seen: list[Any] = [self.requests[0].source.branch]
+        self.seen: list[Any] = [self.source.branch]
+        self.reason = "reason of mine"
 
     def setupProperties(self) -> None:
         Build.setupProperties(self)
@@ -212,6 +213,13 @@ class OldBuild(Build):
         Build.buildFinished(self, [*text, "indeed"], results)
 
 
+def uses_any_name(step: Any) -> None:
+    step.master, step.worker, step.buildslave = "names", "of", "mine"
+    assert (step.master, step.worker, step.buildslave) == ("names", "of", "mine")
+    assert step.build.getSourceStamp() is not None
+    assert step.build.reason == "reason of mine"
+
+
 class OldFactory(BuildFactory):
     buildClass = OldBuild
     made: list[Any] = []
@@ -229,7 +237,7 @@ class TestClassesOfBuild(RigCase):
 
     async def test_one_of_08_is_asked_at_its_points(self) -> None:
         factory = OldFactory()
-        factory.addStep(Asks(lambda step: step.build.getSourceStamp(), name="first"))
+        factory.addStep(Asks(uses_any_name, name="first"))
         factory.addStep(Gives(SUCCESS, name="left out"))
         factory.addStep(Gives(WARNINGS, name="last", warnOnWarnings=True))
         factory.addStep(Gives(SUCCESS, name="not any more"))
