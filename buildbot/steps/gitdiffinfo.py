@@ -10,6 +10,7 @@ from buildbot.config.errors import error
 from buildbot.process.observers import MOST_LINE_LENGTH, LogLineObserver
 from buildbot.process.rendering import is_renderable
 from buildbot.process.results import SUCCESS
+from buildbot.process.testresults import MOST_DATA
 from buildbot.steps.source.gitnames import two_names, unquoted
 from buildbot.steps.source.gitprogram import LogsIn
 
@@ -66,7 +67,10 @@ class GitDiffInfo(LogsIn):
             self.fail("git diff failed")
         if found.diff.cut:
             self.say(f"that is more than {MOST_FILES} files or {MOST_HUNKS} hunks; what comes after is left out\n")
-        await self.addCompleteLog(str(self.dataName), json.dumps(found.diff.files))
+        data = json.dumps(found.diff.files)
+        await self.addCompleteLog(str(self.dataName), data)
+        if len(data) <= MOST_DATA:
+            await self.setBuildData(str(self.dataName), data.encode(), "GitDiffInfo")
         return SUCCESS
 
     async def _base(self, remote: str) -> str:

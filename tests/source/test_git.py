@@ -6,9 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import inlineCallbacks
+
 from buildbot.config import names
 from buildbot.config.errors import ConfigErrors
 from buildbot.model import NewChange, Result
+from buildbot.process.factory import BuildFactory
 from buildbot.steps.shell import ShellCommand
 from buildbot.steps.source.git import Git
 from tests.processes import Processes
@@ -688,6 +691,48 @@ class TestOldConfigurations(GitCase):
         assert (self.rig.slave_dir() / "source/a").exists()
         assert (self.rig.slave_dir() / "updated/a").read_text() == "two\n"
         assert built.properties["got_revision"] in (self.first, newest)
+
+
+class OfEight(Git):
+    """As people wrote it for 0.8."""
+
+    def startVC(self, branch: Any, revision: Any, patch: Any) -> None:
+        if not revision and self.sourcestamp.branch is None:
+            branch = self.getProperty("wanted")
+        Git.startVC(self, branch, revision, patch)
+
+
+class OfFour(Git):
+    """As people wrote it for 4.x."""
+
+    @inlineCallbacks
+    def run_vc(self, branch: Any, revision: Any, patch: Any) -> Any:  # type: ignore[override]
+        result = yield super().run_vc(branch.replace("topic", "stable"), revision, patch)
+        count = yield self._dovccmd(["rev-list", "--count", "HEAD"], collectStdout=True)
+        self.updateSourceProperty("count", count.strip())
+        gone = yield self._dovccmd(["cat-file", "-e", "0" * 40], abandonOnFailure=False)
+        self.updateSourceProperty("gone", str(gone))
+        return result
+
+
+class TestPeoplesSubclasses(GitCase):
+    async def test_what_is_built_may_be_changed_by_either_method(self) -> None:
+        self.repository("branch", "stable")
+        self.repository.commit("second", a="two\n")
+        self.rig.add_builder("b", BuildFactory([OfEight(self.repository.url)]))
+        built = await self.rig.build("b", given={"wanted": "stable"})
+        self.assert_success(built)
+        assert built.properties["got_revision"] == self.first
+        built = await self.run_steps(OfFour(self.repository.url), sources=[Source("topic")])
+        self.assert_success(built)
+        assert built.properties["got_revision"] == self.first
+        assert (built.properties["count"], built.properties["gone"]) == ("1", "1")
+
+    async def test_their_failures_are_those_of_the_step(self) -> None:
+        for kind in (OfEight, OfFour):
+            built = await self.run_steps(kind((self.rig.base / "nothing").as_uri()), sources=[Source("main")])
+            assert built.result is FAILURE
+            assert "cannot be reached" in built.step("git").state_text
 
 
 class TestWithOtherSteps(GitCase):

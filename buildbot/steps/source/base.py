@@ -9,9 +9,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from inspect import isawaitable
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall
 
 from buildbot.config.errors import error
@@ -82,6 +83,8 @@ class Source(DrivesProgram):
         self.retry: Any = retry
         self.codebase = codebase
         self._resting: tuple[IDelayedCall, Deferred[None]] | None = None
+        self._under_way: Deferred[Any] | None = None  # what startVC has begun
+        self.sourcestamp: Any = None  # of its codebase, while it runs
         problem = self._wrong_mode()
         if problem is not None:
             error(f"{type(self).__name__}: {problem}")
@@ -123,12 +126,30 @@ class Source(DrivesProgram):
         revision = None if self.alwaysUseLatest else stamp.revision or self.computeSourceRevision(stamp.changes)
         if revision:
             self.set_source_property("revision", revision)
-        await self._check_out_patiently(stamp.branch, revision or None)
+        self.sourcestamp = stamp
+        answer = self.startVC(stamp.branch or getattr(self, "branch", None), revision or None, stamp.patch)
+        if self._under_way is not None:
+            answer = self._under_way  # subclasses of 0.8 do not pass it on
+        if isawaitable(answer):
+            answer = await answer
+        return answer if isinstance(answer, int) else SUCCESS
+
+    def startVC(self, branch: str | None, revision: str | None, patch: Any) -> Any:
+        """What subclasses of 0.8 override to say what is built, and call."""
+        self._under_way = ensureDeferred(self._run_vc(branch, revision, patch))
+        return self._under_way
+
+    async def _run_vc(self, branch: str | None, revision: str | None, patch: Any) -> Any:
+        return await self.run_vc(branch, revision, patch)
+
+    async def run_vc(self, branch: str | None, revision: str | None, patch: Any) -> int:
+        """What subclasses of 0.9 and later override to say what is built, and call. The newer way is `check_out`."""
+        await self._check_out_patiently(branch, revision)
         got = await self.got_revision()
         if got:
             self.set_source_property("got_revision", got)
-        if stamp.patch is not None:
-            await self._apply(stamp.patch)
+        if patch is not None:
+            await self._apply(patch)
         return SUCCESS
 
     async def _check_out_patiently(self, branch: str | None, revision: str | None) -> None:
@@ -179,6 +200,8 @@ class Source(DrivesProgram):
             self.fail(f"there is no URL for the repository {repository!r}")
         assert isinstance(url, str)
         return url
+
+    updateSourceProperty = set_source_property
 
     def _wrong_mode(self) -> str | None:
         if not isinstance(self.mode, (str, type(None))) or not isinstance(self.method, (str, type(None))):

@@ -62,6 +62,17 @@ class GitStep(DrivesProgram):
         return done
 
 
+    async def _dovccmd(
+        self, command: Any, abandonOnFailure: bool = True, collectStdout: bool = False, initialStdin: Any = None
+    ) -> Any:
+        """How people's subclasses of 0.8 and later run git: the output if it is collected, else the exit code."""
+        stdin = initialStdin.encode() if isinstance(initialStdin, str) else initialStdin
+        done = await self.git(*command, collect=collectStdout, stdin=stdin)
+        if abandonOnFailure and done.rc != 0:
+            self.fail(f"git {command[0]} failed")
+        return done.stdout if collectStdout else done.rc
+
+
 class LogsIn(GitStep):
     """Base of the steps whose git talks to a server.
 
