@@ -68,7 +68,7 @@ class PartFile:
         self._descriptor: int | None = None
         self._held = 0
         self._synced = 0
-        self._syncing = False
+        self._sync: Deferred[None] | None = None  # while it goes on
 
     @property
     def path(self) -> Path:
@@ -93,7 +93,7 @@ class PartFile:
             if problem.errno not in WAITS_FOR_DISK:
                 self._failed(problem)
             raise
-        if self._held - self._synced >= SYNC_BYTES and not self._syncing:
+        if self._held - self._synced >= SYNC_BYTES and self._sync is None:
             self._sync_soon(descriptor)
         return self._held
 
@@ -133,25 +133,27 @@ class PartFile:
     def _sync_soon(self, descriptor: int) -> None:
         size = self._held
         kept = os.dup(descriptor)
-        self._syncing = True
 
         def done(failure: Any) -> None:
             os.close(kept)
-            self._syncing = False
+            self._sync = None
             if self._descriptor != descriptor:
                 return
             if failure is None:
                 self._synced = size
                 with suppress(OSError):  # then the next one says it
                     self._write_mark()
-            else:
-                self._log.warn(
-                    "{path} could not be brought to the disk: {why}; it is sent again from byte {synced}",
-                    path=str(self.path), why=failure.getErrorMessage(), synced=self._synced,
-                )  # fmt: skip
-                self._held = self._synced
+                return
+            self._log.warn(
+                "{path} could not be brought to the disk: {why}; it is sent again from byte {synced}",
+                path=str(self.path), why=failure.getErrorMessage(), synced=self._synced,
+            )  # fmt: skip
+            # a later fsync that succeeds would say nothing of what this one has lost
+            self._held = self._synced
+            os.ftruncate(descriptor, self._held)
 
-        self._in_thread(os.fsync, kept).addCallbacks(done, done)  # type: ignore[unused-awaitable]
+        self._sync = going_on = self._in_thread(os.fsync, kept)
+        going_on.addCallbacks(done, done)  # type: ignore[unused-awaitable]  # `quiet` waits for it
 
     # -- when it has come
 
@@ -159,6 +161,18 @@ class PartFile:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    async def quiet(self) -> None:
+        """Wait until nothing is being brought to the disk: its failure would be told to whoever asks first."""
+        while self._sync is not None:
+            over: Deferred[None] = Deferred()
+
+            def tell(value: Any, over: Deferred[None] = over) -> Any:
+                over.callback(None)
+                return value
+
+            self._sync.addBoth(tell)  # type: ignore[unused-awaitable]
+            await over
 
     def bring_to_disk(self) -> int:
         """For a thread: how many bytes are there for good. Raises OSError."""
@@ -182,7 +196,7 @@ class PartFile:
         self._mark.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """It is of no use."""
+        """For a thread, because big files take time to go: it is of no use."""
         self.close()
         if self._id() is not None:
             for path in (self.path, self._mark):

@@ -78,15 +78,15 @@ class UploadStep(TransferStep):
         except Stopped:
             if self.build.left:
                 raise CancelledError from None
-            part.discard()
+            await self.in_thread(part.discard)
             return CANCELLED
         except BadStream as wrong:
-            part.discard()
+            await self.in_thread(part.discard)
             raise await self.fail(f"what the slave has sent is refused: {wrong}") from None
         except OSError as problem:
-            part.discard()
+            await self.in_thread(part.discard)
             raise await self.fail(f"it cannot be unpacked into {target}: {problem}") from None
-        part.discard()
+        await self.in_thread(part.discard)
         return SUCCESS
 
     async def _receive(self, name: str, args: dict[str, Any], target: Path) -> tuple[PartFile | None, dict[str, Any]]:
@@ -106,7 +106,7 @@ class UploadStep(TransferStep):
             try:
                 await self.runCommand(command)
                 if not await self.ended_well(command):
-                    part.discard()
+                    await self.in_thread(part.discard)
                     return None, command.outcome
                 if await self._has_arrived(part, command):
                     return part, command.outcome
@@ -114,16 +114,21 @@ class UploadStep(TransferStep):
                 if self.build.left:
                     part.close()
                 else:
-                    part.discard()
+                    self._discard_later(part)
                 raise
-            part.discard()
+            await self.in_thread(part.discard)
             await self.say("a part of it did not reach the disk; it is sent again\n")
         raise await self.fail("what was sent does not stay on the master's disk")
+
+    def _discard_later(self, part: PartFile) -> None:
+        part.close()
+        self.build.services.in_thread(part.discard)  # it raises nothing
 
     async def _has_arrived(self, part: PartFile, command: RemoteCommand) -> bool:
         known = self.recall("arrived")
         if known is None:
             try:
+                await part.quiet()
                 size = await self.in_thread(part.bring_to_disk)
             except OSError as problem:
                 raise await self.fail(f"it cannot be brought to the disk: {problem}") from None

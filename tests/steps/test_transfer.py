@@ -382,7 +382,11 @@ class PartFiles(TestCase):
         for number in range(33):
             part.write(number * len(block), block)
         (sync,) = waiting
+        waited = Deferred.fromCoroutine(part.quiet())
+        self.assertNoResult(waited)
         sync.errback(OSError(5, "the disk is broken"))
+        self.assertIsNone(self.successResultOf(waited))
+        self.assertEqual(part.path.stat().st_size, 0)
         self.assertEqual(part.write(1 << 40, b""), 0)
         part.close()
 
