@@ -197,7 +197,8 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
         step.note_text("err.text", f"{refused}\n")
         return EXCEPTION
     except Exception as bug:
-        return _exception(step, bug)
+        result = _exception(step, bug)
+        return CANCELLED if _was_stopped(step) else result  # it found less than it was written for
 
 
 async def _run_code(step: BuildStep, record: steps.Record | None) -> int:

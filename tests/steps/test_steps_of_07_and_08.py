@@ -393,6 +393,16 @@ class TestEnds(RigCase):
         assert built.text("runs", "why") == "enough"
         assert built.text("runs", "rc") == "-1"
 
+    async def test_methods_that_raise_because_of_a_stop_are_told_of(self) -> None:
+        class Parses(Runs):
+            def createSummary(self, log: Any) -> None:
+                re.search("no such line", log.getText()).group(1)  # type: ignore[union-attr]
+
+        built = await self.stop(Parses())
+        assert built.results == {"runs": CANCELLED}
+        assert "AttributeError" in built.text("runs", "err.text")
+        assert len(self.flushLoggedErrors(AttributeError)) == 1
+
     async def test_what_raises_is_an_exception_with_its_traceback(self) -> None:
         class InStart(BuildStep):
             def start(self) -> None:
