@@ -176,7 +176,7 @@ class TestWheel:
     def test_it_holds_every_file_of_the_packages(self, wheel: Path) -> None:
         held = set(zipfile.ZipFile(wheel).namelist())
         ours = {name(path) for path in tracked() if path.relative_to(ROOT).parts[0] in ("buildbot", "buildslave")}
-        assert ours - held == set()
+        assert ours - held == {"buildslave/pyproject.toml"}  # it is for a wheel of the slave alone
 
     def test_it_holds_nothing_else(self, wheel: Path) -> None:
         tops = {entry.partition("/")[0] for entry in zipfile.ZipFile(wheel).namelist()}
