@@ -179,7 +179,7 @@ class TestSSH(LoginCase):
 
     async def test_after_a_limit_of_time_it_may_try_again(self) -> None:
         config = self.hanging_once()
-        built = await self.check_out(**self.login, timeout=4, retry=(0.01, 1), config=config)
+        built = await self.check_out(**self.login, timeout=6, retry=(0.01, 1), config=config)
         self.assert_success(built)
         assert "git timed out" in built.everything("git")
         self.assert_no_secret_is_left()
