@@ -14,7 +14,7 @@ from twisted.internet.task import deferLater
 
 from buildslave import platform
 
-MARK = "BUILDSLAVE_COMMAND"
+MARK = platform.MARK
 LOOK_SECONDS = 0.05
 END_SECONDS = 5.0
 
@@ -71,9 +71,17 @@ class Family:
 
 def end_marked(mark: str) -> list[int]:
     """Kill what bears the mark of a command of a former process of the slave. The answer: which they were."""
+    return _end(lambda: platform.relatives(None, mark))
+
+
+def end_adopted(running: Collection[int]) -> list[int]:
+    """Kill what this process has adopted: commands that ended by themselves have left it. Nothing, as long as there are
+    leaders of commands that are `running`: it may be theirs."""
+    return _end(lambda: platform.relatives(None, None, others=running))
+
+
+def _end(find: Callable[[], list[platform.Relative]]) -> list[int]:
     killed = []
     for _ in range(3):  # what is started meanwhile is found the next time
-        for member in platform.relatives(None, mark):
-            if platform.signal_relative(member, platform.KILL):
-                killed.append(member.pid)
+        killed += [member.pid for member in find() if platform.signal_relative(member, platform.KILL)]
     return sorted(set(killed))

@@ -18,7 +18,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from buildslave import platform
-from buildslave.family import Family, end_marked
+from buildslave.family import Family, end_adopted, end_marked
 
 RECORD = ".process"
 ALIVE = "alive"
@@ -55,8 +55,12 @@ class StartedProcesses:
         )
 
     def stop(self) -> None:
+        """End what the commands have left running that ended by themselves."""
         if self._beating.running:
             self._beating.stop()
+        left = end_adopted(self._leaders)
+        if left:
+            self._log.info("killed what commands had left running: {pids}", pids=", ".join(map(str, left)))
 
     def add(self, pid: int, command_id: str, mark: str) -> Family:
         """`pid` has just been started, as the leader of a group, with this mark."""

@@ -9,7 +9,7 @@ import os
 import signal
 
 from buildslave.platform import posix, windows
-from buildslave.platform.kinds import ProcessStat, Reader, Relative, Started, Writer
+from buildslave.platform.kinds import MARK, ProcessStat, Reader, Relative, Started, Writer
 from buildslave.platform.linux import (
     adopt_orphans,
     adopts_orphans,
@@ -23,7 +23,7 @@ from buildslave.platform.linux import (
 )
 
 __all__ = [
-    "KILL", "TERM",
+    "KILL", "MARK", "TERM",
     "ProcessStat", "Reader", "Relative", "Started", "Writer",
     "adopt_orphans", "adopts_orphans", "boot", "dead_children", "group_members", "lock_file", "process_stat",
     "read_output", "reap", "relatives", "shell_words", "signal_group", "signal_name", "signal_number",

@@ -3,6 +3,9 @@
 import subprocess
 from typing import NamedTuple, Protocol
 
+MARK = "BUILDSLAVE_COMMAND"
+"""The variable that tells of each process for which command it runs."""
+
 
 class Started(NamedTuple):
     """A process and our ends of its pipes (or of its terminal)."""

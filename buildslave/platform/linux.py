@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from buildslave.platform.kinds import ProcessStat, Relative
+from buildslave.platform.kinds import MARK, ProcessStat, Relative
 
 PR_SET_CHILD_SUBREAPER = 36
 PR_GET_CHILD_SUBREAPER = 37
@@ -90,12 +90,13 @@ def adopts_orphans() -> bool:
     return bool(done == 0 and answer.value == 1)
 
 
-def relatives(leader: Relative | None, mark: str, *, others: Collection[int] | None = None) -> list[Relative]:
+def relatives(leader: Relative | None, mark: str | None, *, others: Collection[int] | None = None) -> list[Relative]:
     """The living processes of a command: in the group or session that `leader` began, marked by `mark` in their
     environment, or descended from such a one.
 
     `others`: the leaders of all other commands that run in this process. If there are none (an empty collection), what
-    this process has adopted belongs to the command, too; with None, nothing does by that alone.
+    this process has adopted and what bears no mark belongs to the command, too; with None, nothing does by that alone.
+    Without `mark` all that was adopted is meant, whatever mark it bears.
     """
     everything = {seen.pid: seen for seen in _all()}
     ours = os.getpid()
@@ -110,7 +111,7 @@ def relatives(leader: Relative | None, mark: str, *, others: Collection[int] | N
             continue
         led = leader is not None and leader.pid in (pid, seen.group, seen.session)
         adopted = adopts and seen.parent == ours and seen.session != own_session
-        if led or adopted or _is_marked(pid, mark):
+        if led or _is_marked(pid, mark) or (adopted and (mark is None or not _is_marked(pid, f"{MARK}="))):
             found.add(pid)
     found |= _descendants(found, everything) - {ours}
     return [Relative(pid, everything[pid].started_ticks) for pid in sorted(found) if everything[pid].state not in b"ZX"]
@@ -130,7 +131,9 @@ def _descendants(roots: set[int], everything: dict[int, _Seen]) -> set[int]:
     return found
 
 
-def _is_marked(pid: int, mark: str) -> bool:
+def _is_marked(pid: int, mark: str | None) -> bool:
+    if mark is None:
+        return False
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return mark.encode() in file.read(MOST_ENVIRON_BYTES)

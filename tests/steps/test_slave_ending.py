@@ -90,6 +90,18 @@ class Daemons(SlaveProcessCase):
         await self.master.until(lambda: self.process.poll() is not None)  # type: ignore[union-attr]
         self.assertFalse(alive(pid))
 
+    async def test_what_a_command_left_that_ended_by_itself_goes_on_until_the_slave_stops(self) -> None:
+        for id, builder, daemon in (("1", "a", MARKED), ("2", "b", BARE)):
+            outcome = await self.master.run(id, "shell", builder, command=daemon)
+            self.assertEqual((outcome["rc"], outcome["reason"]), (0, None))
+        pids = [await self.daemon("a"), await self.daemon("b")]
+        await self.master.run("3", "shell", command="sleep 300", timeout=0.3)
+        self.assertTrue(alive(pids[0]))  # its mark tells that it is not of the command that was ended
+        self.process.terminate()  # type: ignore[union-attr]
+        await self.master.until(lambda: self.process.poll() is not None)  # type: ignore[union-attr]
+        await self.master.until(lambda: not any(map(alive, pids)))
+        self.assertIn("killed what commands had left running: ", self.log())
+
     async def test_gone_when_a_killed_slave_starts_again(self) -> None:
         await self.master.order("1", "shell", command=f"{MARKED}; sleep 300")
         pid = await self.daemon()
