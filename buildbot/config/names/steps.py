@@ -51,6 +51,8 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "buildbot.steps.source.gitwriting": ("GitCommit", "GitPush", "GitTag"),
     "buildbot.steps.source.mercurial": ("Mercurial",),
     "buildbot.steps.source.repo": ("Repo",),
+    "buildbot.steps.source.mtn": ("Monotone",),
+    "buildbot.steps.source.p4": ("P4",),
     "buildbot.steps.source.svn": ("SVN",),
     "buildbot.steps.subunit": ("SubunitShellCommand",),
     "buildbot.steps.transfer": ("DirectoryUpload", "FileUpload", "MultipleFileUpload"),
@@ -77,6 +79,8 @@ _SOURCES = (
     "buildbot.steps.source.darcs",
     "buildbot.steps.source.git",
     "buildbot.steps.source.mercurial",
+    "buildbot.steps.source.mtn",
+    "buildbot.steps.source.p4",
     "buildbot.steps.source.svn",
 )
 

@@ -98,7 +98,7 @@ class WorkingCopy(Source):
         if method in ("clobber", "copy", "export"):
             await self.remove(workdir)
         else:
-            await self._take_patch_away()
+            await self.take_patch_away()
         await self._update_or_remake(branch, revision)
         if method in ("fresh", "clean"):
             try:
@@ -134,14 +134,16 @@ class WorkingCopy(Source):
         await self.remove(str(self.workdir))
         await self.remove(self._directory or str(self.workdir))
 
-    async def _take_patch_away(self) -> None:
-        """Remove what the patch of the last build has added; what it has changed is brought back by `update`."""
+    async def take_patch_away(self) -> bool:
+        """Remove what the patch of the last build has added; what it has changed is brought back by `update`. Whether
+        there was one."""
         if not await self.exists(f"{self._directory}/{PATCHED}"):
-            return
+            return False
         told = await self.shell(["cat", PATCHED], workdir=self._directory, collect=True)
         if told.rc == 0:
             await self.remove_all(told.stdout[:OUTPUT_LIMIT].split("\n"))
         await self.remove(f"{self._directory}/{PATCHED}")
+        return True
 
     # -- names and addresses
 
