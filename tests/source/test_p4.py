@@ -1,4 +1,4 @@
-"""The P4 step with a stand-in for the program `p4`, on a real slave: what it is given, and what comes of its answers."""
+"""The P4 step with a stand-in for `p4`, on a real slave: what it is given, and what comes of its answers."""
 
 from __future__ import annotations
 
