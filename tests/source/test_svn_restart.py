@@ -25,7 +25,6 @@ c['builders'] = [util.BuilderConfig('b', slavenames=['one'], factory=util.BuildF
 
 def test_a_checkout_goes_on_when_its_master_is_killed(processes: Processes, tmp_path: Path) -> None:
     svn = require_tool("svn", "subversion")
-    require_tool("svnserve", "subversion")
     repository = Subversion(processes, tmp_path / "svn")
     repository.commit(a="one\n")
     here = tmp_path / "bin"
