@@ -8,16 +8,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
-from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import ProcessProtocol
-from twisted.python.failure import Failure
 
 from buildbot.changes.base import PollFailed
-from buildbot.process.masterprogram import session_words
+from buildbot.process.masterprogram import Ended, GroupLeader, session_words
 from buildbot.process.outside import decoded
 
 MOST_OUTPUT = 64 * 1024 * 1024
@@ -113,21 +109,18 @@ class Git:
         return {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
 
 
-class _GitProcess(ProcessProtocol):
+class _GitProcess(GroupLeader):
     """One process. `ended` fires with its exit code, `gone` when it is over in any case; `why` is why it was killed."""
 
     def __init__(self, reactor: Any, stdin: bytes, most: int) -> None:
+        super().__init__(reactor)
         self.out = bytearray()
         self.why: str | None = None
-        self.running = True
         self.ended: Deferred[int | None] = Deferred()
         self.gone: Deferred[None] = Deferred()
         self._errors = bytearray()
-        self._reactor = reactor
         self._stdin = stdin
         self._most = most
-        self._pid: int | None = None
-        self._timer: IDelayedCall | None = None
 
     def last_words(self) -> str:
         """The end of what it wrote to standard error."""
@@ -135,8 +128,8 @@ class _GitProcess(ProcessProtocol):
         return f": {text[-500:]}" if text else ""
 
     def connectionMade(self) -> None:
+        super().connectionMade()
         transport: Any = self.transport
-        self._pid = transport.pid
         if self._stdin:
             transport.write(self._stdin)
         transport.closeStdin()
@@ -154,48 +147,9 @@ class _GitProcess(ProcessProtocol):
         """Kill it and its group: gently, so that git removes its lock files, and then for certain."""
         if self.running and self.why is None:
             self.why = why
-            self._signal(signal.SIGTERM)
-            self._plan(self._end_for_certain)
+            self.stop(signal.SIGTERM)
 
-    def _end_for_certain(self) -> None:
-        self._signal(signal.SIGKILL)
-        self._let_go()
-        self._plan(self._over)
-
-    def processExited(self, reason: Failure) -> None:
-        # git may leave a child behind that holds its pipes, as ssh does with ControlPersist
-        if self.why is None:
-            self._plan(self._let_go)
-
-    def processEnded(self, reason: Failure) -> None:
-        if self.why is not None:
-            self._signal(signal.SIGKILL)  # the children of a git that was killed
-        self._over(getattr(reason.value, "exitCode", None))
-
-    def _let_go(self) -> None:
-        transport: Any = self.transport
-        transport.loseConnection()
-
-    def _over(self, code: int | None = None) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        if self.running:
-            self.running = False
-            if not self.ended.called:
-                self.ended.callback(code)
-            self.gone.callback(None)
-
-    def _plan(self, call: Callable[[], None]) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = self._reactor.callLater(_GRACE_SECONDS, call)
-
-    def _signal(self, number: int) -> None:
-        if self._pid is None:
-            return
-        try:
-            os.killpg(self._pid, number)
-        except OSError:
-            transport: Any = self.transport
-            with suppress(Exception):  # not yet the leader of its group, or gone
-                transport.signalProcess(number)
+    def over(self, how: Ended) -> None:
+        if not self.ended.called:
+            self.ended.callback(how.code)
+        self.gone.callback(None)

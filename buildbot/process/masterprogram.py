@@ -56,20 +56,91 @@ class Ended(NamedTuple):
     signal: int | None
 
 
-class MasterProgram(ProcessProtocol):
+class GroupLeader(ProcessProtocol):
+    """A process of the master that leads a group of its own: how it is ended, and when it is over.
+
+    A subclass takes what it writes, and is told once, with `over`. What holds the output of a process open that has
+    ended is waited for GRACE_SECONDS.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self.running = True
+        self.stopping = False
+        self._reactor = reactor
+        self._pid: int | None = None
+        self._timer: IDelayedCall | None = None
+
+    def over(self, how: Ended) -> None:
+        """It has ended, or was given up."""
+        raise NotImplementedError
+
+    def stop(self, number: int) -> None:
+        """Signal its group, and some seconds later end it for certain. Only the first stop counts."""
+        if self.running and not self.stopping:
+            self.stopping = True
+            self._signal(number)
+            self._plan(self._end_for_certain)
+
+    # -- told by Twisted
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        self._pid = transport.pid
+
+    def processExited(self, reason: Failure) -> None:
+        if not self.stopping:
+            self._plan(self._let_go)
+
+    def processEnded(self, reason: Failure) -> None:
+        if self.stopping:
+            self._signal(signal.SIGKILL)  # what it had started
+        self._ended(Ended(getattr(reason.value, "exitCode", None), getattr(reason.value, "signal", None)))
+
+    # -- inside
+
+    def _end_for_certain(self) -> None:
+        self._signal(signal.SIGKILL)
+        self._let_go()
+        self._plan(lambda: self._ended(Ended(None, None)))
+
+    def _let_go(self) -> None:
+        transport: Any = self.transport
+        transport.loseConnection()
+
+    def _ended(self, how: Ended) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if self.running:
+            self.running = False
+            self.over(how)
+
+    def _plan(self, call: Callable[[], None]) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = self._reactor.callLater(GRACE_SECONDS, call)
+
+    def _signal(self, number: int) -> None:
+        if self._pid is None:
+            return
+        try:
+            os.killpg(self._pid, number)
+        except OSError:
+            transport: Any = self.transport
+            with suppress(Exception):  # not yet the leader of its group, or gone
+                transport.signalProcess(number)
+
+
+class MasterProgram(GroupLeader):
     """One program. `ended` fires with `Ended`, or fails when `output` raised; the program is then ended.
 
     reactor: starts it, and its clock. output: takes what it writes. Nothing is written to its input.
     """
 
     def __init__(self, reactor: Any, output: Callable[[Channel, bytes], None]) -> None:
+        super().__init__(reactor)
         self.ended: Deferred[Ended] = Deferred()
-        self._reactor = reactor
         self._output = output
-        self._pid: int | None = None
-        self._timer: IDelayedCall | None = None
         self._problem: Failure | None = None
-        self._stopping = False
 
     def start(self, argv: Sequence[str], environ: Mapping[str, str], directory: str, *, terminal: bool = False) -> None:
         """Raises OSError when it cannot be started. terminal: it gets a terminal of its own."""
@@ -90,17 +161,11 @@ class MasterProgram(ProcessProtocol):
 
     def end(self, name: str = "KILL") -> None:
         """Signal its group, and some seconds later do it for certain."""
-        if self.ended.called or self._stopping:
-            return
-        self._stopping = True
-        self._signal(getattr(signal, f"SIG{name.removeprefix('SIG')}"))
-        self._plan(self._end_for_certain)
-
-    # -- told by Twisted
+        self.stop(getattr(signal, f"SIG{name.removeprefix('SIG')}"))
 
     def connectionMade(self) -> None:
+        super().connectionMade()
         transport: Any = self.transport
-        self._pid = transport.pid
         with suppress(AttributeError):  # a terminal has no end of its input of its own
             transport.closeStdin()
 
@@ -110,55 +175,17 @@ class MasterProgram(ProcessProtocol):
     def errReceived(self, data: bytes) -> None:
         self._take(Channel.STDERR, data)
 
-    def processExited(self, reason: Failure) -> None:
-        if not self._stopping:
-            self._plan(self._let_go)
-
-    def processEnded(self, reason: Failure) -> None:
-        if self._stopping:
-            self._signal(signal.SIGKILL)  # what it had started
-        self._over(Ended(getattr(reason.value, "exitCode", None), getattr(reason.value, "signal", None)))
-
-    # -- inside
+    def over(self, how: Ended) -> None:
+        if self._problem is None:
+            self.ended.callback(how)
+        else:
+            self.ended.errback(self._problem)
 
     def _take(self, channel: Channel, data: bytes) -> None:
-        if self._problem is not None or self.ended.called:
+        if self._problem is not None or not self.running:
             return
         try:
             self._output(channel, data)
         except Exception:
             self._problem = Failure()
             self.end()
-
-    def _end_for_certain(self) -> None:
-        self._signal(signal.SIGKILL)
-        self._let_go()
-        self._plan(lambda: self._over(Ended(None, None)))
-
-    def _let_go(self) -> None:
-        transport: Any = self.transport
-        transport.loseConnection()
-
-    def _over(self, how: Ended) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        if not self.ended.called:
-            if self._problem is None:
-                self.ended.callback(how)
-            else:
-                self.ended.errback(self._problem)
-
-    def _plan(self, call: Callable[[], None]) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = self._reactor.callLater(GRACE_SECONDS, call)
-
-    def _signal(self, number: int) -> None:
-        if self._pid is None:
-            return
-        try:
-            os.killpg(self._pid, number)
-        except OSError:
-            transport: Any = self.transport
-            with suppress(Exception):  # not yet the leader of its group, or gone
-                transport.signalProcess(number)

@@ -77,6 +77,18 @@ class FewLines:
         unsaid, self._unsaid = self._unsaid, 0
         self._log.warn(format + (" ({unsaid} such lines were left out)" if unsaid else ""), unsaid=unsaid, **fields)
 
+    def refused(self, username: str, address: str, *, known: bool) -> None:
+        """Somebody did not get in. known: there is such a user, and the password was wrong."""
+        unknown = "no slave or change source of master.cfg has this name on this port; add it, or correct it there"
+        wrong = "the password is wrong; compare it with the one in master.cfg"
+        self.warn(
+            f"login {username} {address}",
+            "refused the login of {username!r} from {address}: {why}",
+            username=username[:64],
+            address=address,
+            why=wrong if known else unknown,
+        )
+
 
 class PlainData(SecurityOptions):
     """Says which types cross the wire, both ways. `shared` is set when an expression refers to a part of itself."""

@@ -86,15 +86,7 @@ class LoginFactory(ServerFactory):
         right = hmac.compare_digest(_response(password, challenge), response if isinstance(response, bytes) else b"")
         if user is not None and right:
             return user
-        self.few_lines.warn(
-            f"login {username} {address}",
-            "refused the login of {username!r} from {address}: {why}",
-            username=username[:64],
-            address=address,
-            why="no slave or change source of master.cfg has this name on this port; add it, or correct the name there"
-            if user is None
-            else "the password is wrong; compare it with the one in master.cfg",
-        )
+        self.few_lines.refused(username, address, known=user is not None)
         raise UnauthorizedLogin(WRONG_LOGIN)
 
 

@@ -87,15 +87,7 @@ class SocketFactory(ServerFactory):
         same = hmac.compare_digest(hashlib.sha256(right).digest(), hashlib.sha256(password).digest())
         if user is not None and same:
             return user
-        self.few_lines.warn(
-            f"login {name} {address}",
-            "refused the login of {username!r} from {address}: {why}",
-            username=name[:64],
-            address=address,
-            why="no slave of master.cfg has this name; add it, or correct the name there"
-            if user is None
-            else "the password is wrong; compare it with the one in master.cfg",
-        )
+        self.few_lines.refused(name, address, known=user is not None)
         return None
 
 
