@@ -54,20 +54,21 @@ class OlderPBSession(OlderSession):
             with suppress(CommandRefused):  # 0.7 has no version
                 details["version"] = in_text(await self.ask("getVersion"))
         self._octets = not worker
+        await super().introduce(details)
         self._spelling = Spelling(
             worker=worker,
             counts_lines=shell_version(details) >= COUNTS_LINES,
+            removes_files=super().command_version("rmfile") is not None,
             windows=details.get("system") == "nt",
         )
-        await super().introduce(details)
 
     def spelling(self, builddir: str) -> Spelling:
         return self._spelling
 
     def command_version(self, command: str) -> str | None:
-        """Before 0.9 there is no `rmfile`, but `rmdir` removes files as well."""
+        """The first workers of 0.9, and all before, have no `rmfile`, but their `rmdir` removes files as well."""
         known = super().command_version(command)
-        return self.command_version("rmdir") if known is None and command == "rmfile" and self._octets else known
+        return self.command_version("rmdir") if known is None and command == "rmfile" else known
 
     # -- builders
 

@@ -36,13 +36,16 @@ class Spelling:
     """The spelling of slaves that speak Perspective Broker.
 
     worker: a buildbot-worker (0.9 and newer), otherwise a buildslave of 0.8 or older. counts_lines: it knows
-    max_lines. windows: its paths have backslashes.
+    max_lines. removes_files: it knows rmfile. windows: its paths have backslashes.
     """
 
-    def __init__(self, *, worker: bool, counts_lines: bool, windows: bool = False) -> None:
+    def __init__(
+        self, *, worker: bool, counts_lines: bool, removes_files: bool = True, windows: bool = False
+    ) -> None:
         self.paths: ModuleType = ntpath if windows else posixpath
         self._worker = worker
         self._counts_lines = counts_lines
+        self._removes_files = removes_files
         self._spell: dict[str, Callable[[str, dict[str, Any]], list[Part]]] = {
             "shell": self._shell,
             "mkdir": self._directories,
@@ -118,7 +121,7 @@ class Spelling:
 
     def _rmfile(self, name: str, args: dict[str, Any]) -> list[Part]:
         path = self._place(name, args, "path", "file")
-        if self._worker:
+        if self._removes_files:
             return [Part(name, {"path": path})]
         looking = Part("stat", {"file": path}, guards=True)
         return [looking, *self._directories("rmdir", {"dir": path})]  # which is `rm -rf` there

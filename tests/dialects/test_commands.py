@@ -252,6 +252,11 @@ class TestWorker210(Dialect):
     greeting = "hello"  # nothing else than ASCII comes to its programs
 
 
+class TestWorker095(Dialect):
+    peer_name = "worker-0.9.5"
+    version = "0.9.5"
+
+
 class TestSlave08(Dialect):
     peer_name = "slave-0.8.14"
     tac = SLAVE_TAC

@@ -269,7 +269,7 @@ class TestFiles(CommandCase):
 
 class TestSpelling(SynchronousTestCase):
     def parts(self, name: str, worker: bool = True, windows: bool = False, **args: Any) -> list[dict[str, Any]]:
-        spelling = Spelling(worker=worker, counts_lines=worker, windows=windows)
+        spelling = Spelling(worker=worker, counts_lines=worker, removes_files=worker, windows=windows)
         return [part.args for part in spelling.parts(name, args)]
 
     def test_shell(self) -> None:
