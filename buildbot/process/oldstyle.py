@@ -68,7 +68,8 @@ class OldStyle:
         that this has run() now."""
         kind: Any = type(self)
         runs: Any = next(each for each in kind.__mro__ if "run" in vars(each))
-        if runs is not _first_base(self) and runs.__module__.startswith("buildbot.") and runs.start is OldStyle.start:
+        ours = runs is not _first_base(self) and runs.__module__.startswith("buildbot.")
+        if ours and getattr(runs, "start", None) is OldStyle.start:  # a mixin of ours with run() has no start
             if any(getattr(kind, name) is not getattr(runs, name) for name in ("start", "finished", "failed")):
                 return self._run_started()
         return kind.run(self)
