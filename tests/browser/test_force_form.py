@@ -43,7 +43,8 @@ def test_an_answer_fills_in_others_and_all_of_it_arrives(processes: Processes, t
     page.select_option("select[name=kind]", "release")
     page.locator("summary", has_text="Two").click()
     page.fill("input[name=more_two_flags]", "-O2 'x'")
-    page.get_by_role("button", name="force", exact=True).click()
+    page.get_by_role("button", name="force", exact=True).dispatch_event("click")
+    page.wait_for_url("**/builders/tests", wait_until="domcontentloaded")  # before the browser is taken away
     wait_until(lambda: master.value("SELECT count(*) FROM buildsets") == 1, what="the buildset")
     stored = {name: json.loads(value) for name, value in master.rows("SELECT name, value FROM buildset_properties")}
     assert (stored["kind"], stored["notes"], stored["signed"]) == ("release", 'for "all" & everybody', True)
