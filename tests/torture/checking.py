@@ -23,6 +23,7 @@ from tests.torture.recorder import Ran
 RECORD = struct.Struct("<QQdIIIHH")  # offset, newlines before it, time, bytes, taken, producer, channel, reserved
 STDOUT, STDERR, HEADER = 1, 2, 3
 FORGOTTEN_SECONDS = 20.0  # a loss of power may take so much of what was acknowledged to nobody
+ON_THEIR_WAY_SECONDS = 2.0  # and orders that it took may begin so much later
 NOT_ON_DISK = "its logs could not be brought to the disk"  # an EXCEPTION says so; a loss of power may take them
 WITH_PARKED = ("buildsets", "build_requests")  # what a parked request keeps open
 ENDED = b"\nexit code "
@@ -168,7 +169,10 @@ class Checker:
     def forgotten(self, runs: Iterable[Ran]) -> bool:
         """Whether a loss of power can have taken the builds of these from the store, soon after they began."""
         return all(
-            any(0 <= lost_at - ran.began <= FORGOTTEN_SECONDS for lost_at in self.load.power_lost_at) for ran in runs
+            any(
+                -ON_THEIR_WAY_SECONDS <= lost_at - ran.began <= FORGOTTEN_SECONDS for lost_at in self.load.power_lost_at
+            )
+            for ran in runs
         )
 
     def log(self, key: str, ran: Ran, path: str, size: int, whole: bool) -> None:
