@@ -18,7 +18,6 @@ from buildbot.process.outside import decoded
 
 MOST_OUTPUT = 64 * 1024 * 1024
 _ERRORS_KEPT = 4000
-_GRACE_SECONDS = 3.0
 
 
 class GitFailed(PollFailed):
@@ -111,6 +110,8 @@ class Git:
 
 class _GitProcess(GroupLeader):
     """One process. `ended` fires with its exit code, `gone` when it is over in any case; `why` is why it was killed."""
+
+    grace_seconds = 3.0
 
     def __init__(self, reactor: Any, stdin: bytes, most: int) -> None:
         super().__init__(reactor)

@@ -22,9 +22,6 @@ from twisted.python.failure import Failure
 
 from buildbot.store.logfiles import Channel
 
-GRACE_SECONDS = 5.0
-"""From a signal to SIGKILL, from that to giving up, and for output that goes on when the program has ended."""
-
 _REFERENCE = re.compile(r"\$\{([0-9A-Za-z_]*)\}")
 _SETSID = "import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])"
 
@@ -60,8 +57,10 @@ class GroupLeader(ProcessProtocol):
     """A process of the master that leads a group of its own: how it is ended, and when it is over.
 
     A subclass takes what it writes, and is told once, with `over`. What holds the output of a process open that has
-    ended is waited for GRACE_SECONDS.
+    ended is waited for `grace_seconds`, which is also the time from a signal to SIGKILL, and from that to giving up.
     """
+
+    grace_seconds = 5.0
 
     def __init__(self, reactor: Any) -> None:
         self.running = True
@@ -117,7 +116,7 @@ class GroupLeader(ProcessProtocol):
     def _plan(self, call: Callable[[], None]) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._timer = self._reactor.callLater(GRACE_SECONDS, call)
+        self._timer = self._reactor.callLater(self.grace_seconds, call)
 
     def _signal(self, number: int) -> None:
         if self._pid is None:
