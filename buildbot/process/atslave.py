@@ -112,3 +112,10 @@ class AtSlave(BuildFacts):
         self.end_wait_for_locks(SlaveLost(why))
         if self.currentStep is not None:
             self.currentStep.slave_is_lost(why)
+
+    def lose_work(self, why: str) -> None:
+        """The slave is there, but what it did for this build is lost: as if it had lost the slave, whatever the code of
+        the step makes of it. What else it had the slave run is dropped."""
+        for command in list(self._commands.values()):
+            command.abandon(why)
+        self.lose_slave(why, gone=True)

@@ -231,6 +231,7 @@ class RemoteCommand(OldCommand):
                 restarted = session.incarnation != self._ordered_to
                 why = "its slave was restarted" if restarted else "the slave does not know it any more"
                 self.lost(f"{self.remote_command} was lost: {why}", gone=True)
+                build.lose_work(f"{self.remote_command} was lost: {why}")
                 return
             if not self._taken:
                 self._taken = True

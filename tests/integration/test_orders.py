@@ -30,10 +30,22 @@ def master(processes: Processes, tmp_path: Path) -> AMaster:
     return AMaster(processes, tmp_path)
 
 
-def begin(master: AMaster) -> Process:
+SWALLOWS = """
+from buildbot.process.buildstep import BuildStep, RemoteShellCommand
+from buildbot.process.results import FAILURE, SUCCESS
+
+
+class First(BuildStep):
+    def start(self):
+        d = self.runCommand(RemoteShellCommand('build', 'echo first >> {ran}; echo out'))
+        d.addCallbacks(lambda command: self.finished(SUCCESS), lambda why: self.finished(FAILURE))
+"""
+
+
+def begin(master: AMaster, config: str = TWO_STEPS) -> Process:
     """A build in its second step."""
     ran, pid, go = (master.where / name for name in ("RAN", "PID", "GO"))
-    master.configure(TWO_STEPS.format(ran=ran, pid=pid, go=go))
+    master.configure(config.format(ran=ran, pid=pid, go=go))
     master.start()
     slave = master.slave()
     master.send("r1", branch="main")
@@ -81,6 +93,23 @@ def test_a_command_whose_end_the_master_has_forgotten_is_not_run_again(master: A
     assert (again.result, again.attempt) == (Result.SUCCESS, 2)
     assert ran(master) == ["first", "second"] * 2
     assert "Traceback" not in master.log
+
+
+def test_a_step_that_takes_the_loss_of_its_command_for_a_failure_is_retried_all_the_same(master: AMaster) -> None:
+    shell = "steps.ShellCommand(name='first', command='echo first >> {ran}; echo out')"
+    assert shell in TWO_STEPS
+    begin(master, SWALLOWS + TWO_STEPS.replace(shell, "First(name='first')"))
+    master.kill()
+    forget(master, *FORGET_THE_END_OF_THE_FIRST)
+    (master.where / "GO").touch()
+    master.start()
+    first = master.finished("tests", 1)
+    assert (first.result, first.text) == (
+        Result.RETRY,
+        "retry: shell was lost: the slave does not know it any more",
+    )
+    assert master.finished("tests", 2).result is Result.SUCCESS
+    assert ran(master) == ["first", "second"] * 2
 
 
 def test_a_build_that_the_master_has_forgotten_does_not_stand_in_the_way_of_the_next(master: AMaster) -> None:
