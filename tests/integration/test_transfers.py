@@ -28,6 +28,12 @@ c['builders'] = [util.BuilderConfig(name='b', slavenames=['one'], factory=util.B
 c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['b'])]
 """
 
+UPLOAD = """
+c['builders'] = [util.BuilderConfig(name='b', slavenames=['one'], factory=util.BuildFactory([
+    steps.FileUpload('../../big', 'up/file')]))]
+c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['b'])]
+"""
+
 
 def digest(path: Path) -> str:
     with path.open("rb") as file:
@@ -88,6 +94,33 @@ def test_transfers_go_on(processes: Processes, tmp_path: Path, how: str) -> None
     ]
 
 
+def test_an_upload_of_200_megabytes_and_a_master_killed_three_times(processes: Processes, tmp_path: Path) -> None:
+    size = 200 << 20
+    master = AMaster(processes, tmp_path)
+    master.configure(UPLOAD)
+    master.start()
+    master.slave()
+    big = master.where / "slave-one" / "big"
+    with big.open("wb") as file:
+        for _ in range(size >> 20):
+            file.write(os.urandom(1 << 20))
+    master.send("r1", branch="main")
+    held = [0]
+    for quarter in (1, 2, 3):
+        least = max(size * quarter // 4, held[-1] + 1)
+        wait_until(lambda least=least: sum(each.stat().st_size for each in parts(master.basedir / "up")) >= least, 60)
+        master.kill()
+        (part,) = parts(master.basedir / "up")
+        held.append(part.stat().st_size)
+        assert held[-1] < size, "the kill came too late"
+        master.start()
+    master.idle(120)
+    assert [(build.result, build.attempt) for build in master.builds()] == [(Result.SUCCESS, 1)]
+    assert digest(master.basedir / "up" / "file") == digest(big)
+    assert os.listdir(master.basedir / "up") == ["file"]
+    assert master.value("SELECT count(*) FROM commands WHERE name = 'uploadFile'") == 1
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_master_dies_when_all_has_come(processes: Processes, tmp_path: Path, when: str) -> None:
     """Of the file first, and then of the tree: right before, or right after, that is written down."""
@@ -110,13 +143,6 @@ def test_a_master_dies_when_all_has_come(processes: Processes, tmp_path: Path, w
     assert digest(master.basedir / "up" / "file") == digest(there / "big") == digest(there / "back" / "big")
     assert digest(master.basedir / "up" / "tree" / "big") == digest(there / "tree" / "big")
     assert sorted(os.listdir(master.basedir / "up")) == ["file", "tree"]
-
-
-UPLOAD = """
-c['builders'] = [util.BuilderConfig(name='b', slavenames=['one'], factory=util.BuildFactory([
-    steps.FileUpload('../../big', 'up/file')]))]
-c['schedulers'] = [schedulers.AnyBranchScheduler(name='all', builderNames=['b'])]
-"""
 
 
 def test_a_loss_of_power_in_an_upload_costs_no_byte(processes: Processes, tmp_path: Path) -> None:
