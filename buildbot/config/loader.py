@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from buildbot.config import names
+from buildbot.config import names, python2
 from buildbot.config.errors import Collecting, ConfigErrors, Location, Problem, collecting
 from buildbot.config.keys import read_keys
 from buildbot.config.master import Config, config_from_dict
@@ -76,11 +76,12 @@ def _note(wrong: BaseException, collected: Collecting) -> None:
         if wrong.problems or collected.problems:
             return
     if isinstance(wrong, SyntaxError) and wrong.filename and collected.is_users_file(wrong.filename):
-        collected.add(Problem(f"{type(wrong).__name__}: {wrong.msg}", wrong.filename, wrong.lineno))
+        hint = python2.hint_for(wrong, wrong.filename)
+        collected.add(Problem(f"{type(wrong).__name__}: {wrong.msg}", wrong.filename, wrong.lineno, hint))
         return
     place = collected.place_in_traceback(wrong.__traceback__) or Location(collected.main_file, 0)
     text = f"{type(wrong).__name__}: {wrong}" if str(wrong) else type(wrong).__name__
-    hint = names.hint_for(wrong) or getattr(wrong, "hint", None)
+    hint = python2.hint_for(wrong, place.file) or names.hint_for(wrong) or getattr(wrong, "hint", None)
     collected.add(Problem(text, place.file, place.line or None, hint))
 
 
