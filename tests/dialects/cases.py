@@ -82,12 +82,15 @@ class PeerCase(RigCase):
     options: ClassVar[str] = ""
 
     async def setUp(self) -> None:
-        self.programs = make_old_peer(self.peer_name) if self.peer_name else make_peer().bin
+        self.programs = self.find_programs()
         await super().setUp()
         self.processes = Processes(self.rig.base / "processes")
         self.addCleanup(self.processes.stop_all)
         await self.rig.ports.ready()
         await self.rig.sockets.ready()
+
+    def find_programs(self) -> Path:
+        return make_old_peer(self.peer_name) if self.peer_name else make_peer().bin
 
     @property
     def port(self) -> int:
