@@ -28,7 +28,8 @@ class SubunitShellCommand(ShellCommand):
 
     failureOnNoTests: no test at all is FAILURE (default False). The other arguments are those of ShellCommand. A failed
     test, an unexpected success, and a test that began and did not end are FAILURE. What is said about them is in the
-    log `problems`.
+    log `problems`. Version 2 needs a slave that sends bytes as they are. Where one has made text of the packets, so that
+    no test can be read, the step is FAILURE and says so.
     """
 
     name = "shell"
@@ -52,6 +53,11 @@ class SubunitShellCommand(ShellCommand):
     def failures(self) -> int:
         return self.counts[Outcome.FAILURE] + self.counts[Outcome.UNEXPECTED_SUCCESS]
 
+    @property
+    def unreadable(self) -> bool:
+        """Whether there were tests, of which nothing can be said."""
+        return self._stream.damaged and not self.total
+
     def _ended(self, label: str, outcome: Outcome, details: str) -> None:
         self.counts[outcome] += 1
         self.setProgress("tests", self.total)
@@ -70,7 +76,7 @@ class SubunitShellCommand(ShellCommand):
 
     def evaluateCommand(self, cmd: RemoteCommand) -> Any:
         result = super().evaluateCommand(cmd)
-        if self.failures or (self.failureOnNoTests and not self.total):
+        if self.failures or self.unreadable or (self.failureOnNoTests and not self.total):
             return worst_status(result, FAILURE)
         return result
 
@@ -78,6 +84,8 @@ class SubunitShellCommand(ShellCommand):
         if self.results is None or self._running is None:
             return super().getResultSummary()
         said = [counted(self.total, "test") if self.total else "no tests run"]
+        if self.unreadable:
+            said = ["the slave has made text of subunit's packets: pipe them through subunit-2to1"]
         for outcome, word in (
             (Outcome.SUCCESS, "passed"),
             (Outcome.FAILURE, "failed"),

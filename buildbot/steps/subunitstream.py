@@ -18,6 +18,7 @@ MOST_LINE = 64 << 10
 MOST_FALSE_STARTS = 100  # of packets; then the stream is read as text alone
 
 _SIGNATURE = b"\xb3"
+_DAMAGED = re.compile(rb"\xef\xbf\xbd[ -/]")  # how a packet begins once a slave has made text of it
 
 
 class Outcome(StrEnum):
@@ -63,6 +64,11 @@ class SubunitStream:
         self._lines = _Lines(ended)
         self._details: dict[bytes, bytes] = {}  # of version 2, by test
         self._running: set[bytes] = set()
+
+    @property
+    def damaged(self) -> bool:
+        """Whether there were packets that were made text on their way, so that they cannot be read any more."""
+        return self._lines.damaged
 
     def feed(self, data: bytes) -> None:
         buffer, at = self._buffer + data, 0
@@ -195,6 +201,7 @@ class _Lines:
         self._inside: tuple[bytes, Outcome] | None = None
         self._details = b""
         self._running: bytes | None = None
+        self.damaged = False
 
     def begun(self, data: bytes) -> None:
         """A part of a line."""
@@ -206,6 +213,7 @@ class _Lines:
         if self._inside is not None:
             self._within(line)
             return
+        self.damaged = self.damaged or _DAMAGED.search(line) is not None
         match = _LINE.match(line[:4096])
         if match is None:
             return

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from buildbot.config.names.steps import OURS
 from buildbot.process.factory import BuildFactory
@@ -16,14 +16,13 @@ from tests.rig import Built, Source
 from tests.steps.case import StepsCase
 
 #: The classes of the catalogue, by their modules.
-KNOWN = {
-    getattr(import_module(module), name): module for module, names_of_it in OURS.items() for name in names_of_it
-}
+KNOWN = {getattr(import_module(module), name): module for module, names_of_it in OURS.items() for name in names_of_it}
 
 
 class Here(PeerCase, StepsCase):
     """The test that runs cases: `run_steps`, and the files of the steps' directory, which begins empty."""
 
+    makes_text: ClassVar[bool] = False  # of what programs print; what is no UTF-8 is lost then
     ran: set[type]
 
     def begin(self) -> None:

@@ -134,3 +134,17 @@ def test_hostile_output_is_bounded() -> None:
     read((b"\xb3\x20\x00\xff\xff" + b"\xff" * 60) * 1000)
     read(b"\xb3\x20\x00\x80\xff\xf0" * 10_000, 4096)
     assert time.process_time() - began < 5
+
+
+def test_packets_of_which_text_was_made_are_noticed() -> None:
+    data = b"begin \xc3\xb3\n" + packet(2, b"t") + packet(6, b"t", b"bad\n")
+    for given, damaged in (
+        (data, False),
+        (data.decode("utf-8", "replace").encode(), True),
+        (b"test: a\nfailure: a [\n\xef\xbf\xbd( is what it said\n]\n", False),
+    ):
+        stream = SubunitStream(lambda *each: None)
+        for at in range(len(given)):
+            stream.feed(given[at : at + 1])
+        stream.end()
+        assert stream.damaged == damaged
