@@ -28,8 +28,8 @@ class SubunitShellCommand(ShellCommand):
 
     failureOnNoTests: no test at all is FAILURE (default False). The other arguments are those of ShellCommand. A failed
     test, an unexpected success, and a test that began and did not end are FAILURE. What is said about them is in the
-    log `problems`. Version 2 needs a slave that sends bytes as they are. Where one has made text of the packets, so that
-    no test can be read, the step is FAILURE and says so.
+    log `problems`. Version 2 needs a slave that sends bytes as they are: where one has made text of the packets, so
+    that no test can be read, the step is FAILURE and says so.
     """
 
     name = "shell"

@@ -11,12 +11,11 @@ from twisted.internet.defer import gatherResults
 from buildbot.model import Result
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.remotecommand import RemoteShellCommand
-from buildbot.steps.downloading import FileDownload, StringDownload
 from buildbot.steps.shell import SetPropertyFromCommand, ShellCommand
 from buildbot.steps.source.git import Git
-from buildbot.steps.transfer import DirectoryUpload, FileUpload, MultipleFileUpload
-from buildbot.steps.worker import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory, SetPropertiesFromEnv
-from tests.dialects.cases import SLAVE_TAC, Content, PeerCase, make_repository
+from tests.dialects.cases import SLAVE_TAC, Content, make_repository
+from tests.dialects.catalogue.case import Here
+from tests.dialects.catalogue.files import there_and_back
 from tests.rig import Source
 
 
@@ -30,7 +29,7 @@ class AtOnce(BuildStep):
         return max(command.results() for command in given)
 
 
-class Dialect(PeerCase):
+class Dialect(Here):
     """What every era can do, with one process of the slave."""
 
     version: ClassVar[str]
@@ -174,39 +173,9 @@ class Dialect(PeerCase):
         self.assertEqual((self.there / "build" / "new" / "fetched").stat().st_mode & 0o777, 0o640)
 
     async def _catalogue(self) -> None:
-        """The steps that people write."""
-        (self.rig.base / "given.txt").write_text("given\n")
-        built = await self.run_steps(
-            MakeDirectory("build/tree/deep", name="mkdir"),
-            StringDownload("text\n", slavedest="tree/deep/text", name="string"),
-            FileDownload("given.txt", slavedest="tree/given.txt", mode=0o755, name="download"),
-            CopyDirectory("build/tree", "build/copy", name="cpdir"),
-            FileExists("build/copy/deep/text", name="exists"),
-            FileExists("build/copy/deep", name="is no file", flunkOnFailure=False, haltOnFailure=False),
-            FileUpload(
-                slavesrc="copy/given.txt", masterdest="came/given.txt", keepstamp=True, mode=0o600, name="upload"
-            ),
-            FileUpload(
-                workersrc="none", masterdest="came/none", flunkOnFailure=False, haltOnFailure=False, name="none"
-            ),
-            DirectoryUpload(slavesrc="copy", masterdest="came/tree", compress="gz", name="directory"),
-            DirectoryUpload(slavesrc="gone", masterdest="came/gone", flunkOnFailure=False, name="no directory"),
-            MultipleFileUpload(slavesrcs=["copy/*"], glob=True, masterdest="came/many", name="many"),
-            SetPropertiesFromEnv(variables=["PATH"], name="environment"),
-            RemoveDirectory("build/copy", name="rmdir"),
-        )
-        failed = [name for name, result in built.results.items() if result is not Result.SUCCESS]
-        self.assertEqual(failed, ["is no file", "none", "no directory"])
-        came = self.rig.base / "came"
-        self.assertEqual((came / "given.txt").read_text(), "given\n")
-        self.assertEqual((came / "given.txt").stat().st_mode & 0o777, 0o600)
-        for place in ("tree", "many"):
-            self.assertEqual((came / place / "given.txt").read_text(), "given\n")
-            self.assertEqual((came / place / "deep" / "text").read_text(), "text\n")
-        self.assertEqual((came / "tree" / "given.txt").stat().st_mode & 0o777, 0o755)
-        self.assertFalse((came / "none").exists() or (came / "gone").exists())
-        self.assertFalse((self.there / "build" / "copy").exists())
-        self.assertIn("/bin", built.properties["PATH"])
+        """Steps that every one of them can do; the others are in the table."""
+        self.begin()
+        await there_and_back.run(self)
 
     async def _at_once(self) -> None:
         """A slave runs one command at a time for a builder; a step may want more."""
@@ -292,4 +261,4 @@ class TestWorker43OverWebSocket(Dialect):
     options = "protocol='msgpack_experimental_v7'"
 
 
-del Dialect  # it has no slave of its own
+del Dialect, Here  # it has no slave of its own

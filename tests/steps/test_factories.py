@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from buildbot.config import names
@@ -12,15 +10,12 @@ from buildbot.config.errors import ConfigErrors
 from buildbot.process.factory import BuildFactory, s
 from buildbot.process.results import SUCCESS
 from buildbot.steps.factories import (
-    CPAN,
     BasicBuildFactory,
     BasicSVN,
-    Distutils,
     FullTwistedBuildFactory,
     GNUAutoconf,
     QuickBuildFactory,
     QuickTwistedBuildFactory,
-    Trial,
     TwistedDebsBuildFactory,
     TwistedReactorsBuildFactory,
 )
@@ -41,20 +36,6 @@ class TestFactories(StepsCase):
     async def build(self, factory: BuildFactory) -> Built:
         self.rig.add_builder("b", factory)
         return await self.rig.build("b")
-
-    async def test_autoconf(self) -> None:
-        require_tool("make", "make")
-        rules = "".join(f"{target}:\n\t@echo {target} $(FLAVOUR)\n" for target in ("all", "check", "distcheck"))
-        self.put({"configure": "#!/bin/sh\necho configured $FLAVOUR $1\n", "Makefile": rules})
-        (self.work / "configure").chmod(0o755)
-        factory = GNUAutoconf(SOURCE, configureEnv={"FLAVOUR": "sweet"}, configureFlags=["--a b"], reconf="true")
-        factory.addStep(ShellCommand, name="more", command="true")
-        built = await self.build(factory)
-        assert list(built.results.items()) == [
-            (name, SUCCESS) for name in ("source", "autoreconf", "configure", "compile", "test", "distcheck", "more")
-        ]
-        assert built.text("configure") == "configured sweet --a b\n"
-        assert built.text("distcheck") == "distcheck sweet\n"
 
     def test_what_autoconf_may_leave_out(self) -> None:
         factory = GNUAutoconf(SOURCE, reconf=True, configure="CC=gcc ./configure", configureFlags=["-x y"], test=None)
@@ -97,37 +78,6 @@ class TestFactories(StepsCase):
             ("full", "copy"),
             ("incremental", None),
         ]
-
-    async def test_a_perl_module(self) -> None:
-        require_tool("perl", "perl")
-        self.put(
-            {
-                "Makefile.PL": "use ExtUtils::MakeMaker;\nWriteMakefile(NAME => 'Mine', VERSION => 1);\n",
-                "lib/Mine.pm": "package Mine;\n1;\n",
-                "t/a.t": 'use Mine; print "1..2\\nok 1\\nok 2\\n";',
-            }
-        )
-        built = await self.build(CPAN(SOURCE))
-        assert set(built.results.values()) == {SUCCESS}, built.text("configure")
-        assert built.step("test").state_text == "test: 2 tests 2 passed"
-
-    async def test_python_packages(self) -> None:
-        self.put(
-            {
-                "setup.py": "import sys; print(sys.argv)\n",
-                "t_mine.py": "from unittest import TestCase\nclass T(TestCase):\n def test_it(self): pass\n",
-            }
-        )
-        built = await self.build(Distutils(SOURCE, python=sys.executable, test="echo tested"))
-        assert built.text("compile") == "['./setup.py', 'build']\n"
-        assert built.text("test") == "tested\n"
-        trial = str(Path(sys.executable).parent / "trial")
-        factory = Trial(
-            SOURCE, buildpython=[sys.executable, "-B"], trialpython=[sys.executable], trial=trial, tests="t_mine"
-        )
-        built = await self.build(factory)
-        assert built.results == {"source": SUCCESS, "compile": SUCCESS, "trial": SUCCESS}
-        assert built.step("trial").state_text == "1 test passed"
 
     def test_those_for_twisted(self) -> None:
         quick = QuickTwistedBuildFactory(SOURCE, python=["python2", "python3"])

@@ -7,11 +7,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot.config.errors import ConfigErrors
-from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
 from buildbot.steps import vstudio
 from buildbot.steps.mswin import Robocopy
 from buildbot.steps.vstudio import VC6, VC7, VC8, MsBuild4, MsBuild12, MsBuild17, MsBuild141, VCExpress9
-from tests.steps.case import StepsCase
 
 OLD = "C:\\Program Files\\Microsoft Visual Studio"
 
@@ -105,59 +103,3 @@ class TestCommands(SynchronousTestCase):
             with self.assertRaises(ConfigErrors) as caught:
                 make()  # type: ignore[no-untyped-call]
             assert sentence in str(caught.exception)
-
-
-DEVENV = """------ Rebuild All started: Project: one, Configuration: Release Win32 ------
-Compiling...
-a.cpp
-b.c
-.\\a.cpp(12) : warning C4244: 'return' : conversion from 'double' to 'int'
-.\\b.c(3) : error C2065: 'x' : undeclared identifier
-2>------ Build started: Project: two, Configuration: Release Win32 ------
-2>c.cxx
-2>c.obj : error LNK2019: unresolved external symbol
-2>LINK : fatal error LNK1120: 1 unresolved externals
-========== Rebuild All: 0 succeeded, 2 failed, 0 skipped ==========
-"""
-
-MSBUILD = """Build started 1/1/2020.
-     1>Project "C:\\p.sln" on node 1 (Rebuild target(s)).
-     1>Project "C:\\p.sln" (1) is building "C:\\q.vcxproj" (2) on node 1 (default targets).
-         a.cpp
-     2>a.cpp(5): warning C4996: 'strcpy': This function may be unsafe. [C:\\q.vcxproj]
-"""
-
-
-class TestOutput(StepsCase):
-    async def test_projects_files_warnings_and_errors_are_counted(self) -> None:
-        class Compiler(VC7):
-            program = self.program("devenv.com", DEVENV, code=0)
-
-            def environment(self) -> dict[str, Any]:
-                return {}
-
-        built = await self.run_steps(Compiler(projectfile="p.sln"))
-        assert built.results == {"compile": FAILURE}
-        text = "compile 2 projects 3 files 3 errors 1 warning (failure)"
-        assert built.step("compile").state_text == text
-        assert built.text("compile", "warnings").startswith(".\\a.cpp(12) : warning C4244")
-        assert built.text("compile", "errors").count("\n") == 3
-        assert self.argv("devenv.com") == ["p.sln", "/Rebuild", "release"]
-
-    async def test_so_are_those_of_msbuild(self) -> None:
-        class Compiler(MsBuild4):
-            said = self.program("msbuild", MSBUILD)
-
-            def preparing(self) -> str:
-                return ""
-
-        step = Compiler(platform="Win32", projectfile="p.sln", env=self.path)
-        built = await self.run_steps(step)
-        assert built.results == {"compile": WARNINGS}
-        assert built.step("compile").state_text == "compile 2 projects 1 file 1 warning (warnings)"
-
-    async def test_exit_codes_of_robocopy(self) -> None:
-        for code, result in ((0, SUCCESS), (1, SUCCESS), (2, WARNINGS), (5, WARNINGS), (9, FAILURE), (16, FAILURE)):
-            self.program("robocopy", code=code)
-            built = await self.run_steps(Robocopy("S", "D", env=self.path))
-            assert built.results == {"robocopy": result}, code

@@ -6,7 +6,7 @@ from typing import Any
 
 from buildbot.config.errors import ConfigErrors
 from buildbot.process.recipe import digest
-from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
+from buildbot.process.results import SUCCESS, WARNINGS
 from buildbot.steps.mtrlogobserver import MTR, EqConnectionPool
 from tests.steps.case import StepsCase
 
@@ -44,17 +44,6 @@ class TestMTR(StepsCase):
         log = "mysql-test/var/2/log"
         command = f"mkdir -p {log}; echo a server says > {log}/mysqld.1.err; {run}"
         return MTR(command=command, test_type="nightly", name="mtr", **options)
-
-    async def test_failed_tests_are_counted_and_named(self) -> None:
-        built = await self.run_steps(self.mtr(testNameLimit=12))
-        assert built.results == {"mtr": FAILURE}
-        text = "test (failure): 6 tests 4 passed 2 failed nightly: rpl.rpl_sp group_by_..."
-        assert built.step("mtr").state_text == text
-        assert "query 'SELECT 1' failed" in built.text("mtr", "failure 1: rpl.rpl_sp")
-        assert "Using MTR" not in built.text("mtr", "failure 1: rpl.rpl_sp")
-        assert built.text("mtr", "mysqld.1.err.2") == "a server says\n"
-        assert "mysqld.1.err.1" not in built.logs("mtr")
-        assert built.properties["warnings-count"] == 1
 
     async def test_they_are_written_into_a_database_once(self) -> None:
         pool = self.pool()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 from buildbot.config.errors import ConfigErrors
 from buildbot.process.properties import Interpolate
-from buildbot.process.results import EXCEPTION, FAILURE, SUCCESS, WARNINGS
-from buildbot.steps.debs import DebCowbuilder, DebLintian, DebPbuilder, UbuCowbuilder, UbuPbuilder
+from buildbot.process.results import EXCEPTION, FAILURE, SUCCESS
+from buildbot.steps.debs import DebLintian, DebPbuilder, UbuCowbuilder, UbuPbuilder
 from buildbot.steps.rpms import MockBuildSRPM, MockRebuild, RpmBuild, RpmLint, RpmSpec
-from buildbot.steps.shell import SetPropertyFromCommand, ShellCommand
+from buildbot.steps.shell import SetPropertyFromCommand
 from tests.steps.case import StepsCase
 from tests.tools import require_tool
 
@@ -35,26 +33,6 @@ echo %{?_revision} > %{buildroot}/usr/share/tiny
 
 
 class TestRpm(StepsCase):
-    async def test_packages_are_built_and_checked(self) -> None:
-        require_tool("rpmbuild", "rpm")
-        require_tool("rpmlint", "rpmlint")
-        self.put({"tiny.spec": SPEC})
-        built = await self.run_steps(
-            SetPropertyFromCommand(command="echo r1.5", property="got_revision"),
-            RpmBuild(specfile="tiny.spec", dist=".x1", autoRelease=True, vcsRevision=True, define={"extra": "1"}),
-            RpmLint(fileloc="tiny.spec", flunkOnFailure=False),
-            RpmSpec(specfile="tiny.spec"),
-        )
-        assert built.results["rpmbuilder"] == SUCCESS, built.everything("rpmbuilder")
-        assert (self.work / "tiny-1.2-1.x1.src.rpm").is_file()
-        assert (self.work / "noarch" / "tiny-1.2-1.x1.noarch.rpm").is_file()
-        assert "Wrote: " in built.text("rpmbuilder", "RPM Command Log")
-        assert "define '_revision r1.5'" in built.everything("rpmbuilder")
-        assert built.results["rpmlint"] in (WARNINGS, FAILURE)
-        assert "W: no-%build-section" in built.text("rpmlint", "warnings")
-        assert (built.properties["rpm-name"], built.properties["rpm-version"]) == ("tiny", "1.2")
-        assert "rpm-release" not in built.properties
-
     async def test_what_goes_wrong_has_a_log(self) -> None:
         require_tool("rpmbuild", "rpm")
         self.put({"bad.spec": SPEC.replace("License: GPL\n", "")})
@@ -92,23 +70,6 @@ class TestRpm(StepsCase):
 
 
 class TestMock(StepsCase):
-    async def test_its_logs_are_logs_of_the_step_and_old_ones_are_not(self) -> None:
-        self.put({"out/build.log": "of an earlier build\n", "out/root.log": "too\n"})
-        mock = Path(self.program("mock"))
-        with mock.open("a") as script:
-            script.write("")
-        text = mock.read_text().replace("exit 0", "mkdir -p out; echo built > out/build.log; exit 0")
-        mock.write_text(text)
-        built = await self.run_steps(
-            MockBuildSRPM(root="epel-9", resultdir="out", spec="a.spec", env=self.path),
-            MockRebuild(root="epel-9", srpm="a.src.rpm", env=self.path),
-        )
-        assert built.results == {"mockbuildsrpm": SUCCESS, "mock": SUCCESS}
-        assert built.text("mockbuildsrpm", "build.log") == "built\n"
-        assert built.text("mockbuildsrpm", "root.log") == ""
-        told = "--root epel-9 --resultdir out --buildsrpm --spec a.spec --sources . --root epel-9 --rebuild a.src.rpm"
-        assert self.argv("mock") == told.split()
-
     def test_what_is_needed(self) -> None:
         for make in (
             lambda: MockBuildSRPM(root="r"),
@@ -120,20 +81,6 @@ class TestMock(StepsCase):
 
 
 class TestDebian(StepsCase):
-    async def test_lintian_says_what_it_thinks_of_a_package(self) -> None:
-        require_tool("lintian", "lintian")
-        require_tool("dpkg-deb", "dpkg")
-        control = "Package: tiny\nVersion: 1\nArchitecture: all\nMaintainer: M <m@example.org>\nDescription: x\n"
-        self.put({"tiny/DEBIAN/control": control})
-        built = await self.run_steps(
-            ShellCommand(name="deb", command=["dpkg-deb", "--root-owner-group", "-b", "tiny", "tiny.deb"]),
-            DebLintian(fileloc="tiny.deb", suppressTags=["no-copyright-file"]),
-        )
-        assert (built.results["lintian"], built.row.result) == (FAILURE, WARNINGS)
-        assert "E: tiny: " in built.text("lintian", "errors")
-        assert "no-copyright-file" not in built.text("lintian", "errors")
-        assert built.step("lintian").state_text.startswith("Lintian (failure): ")
-
     def pbuilder(self, kind: Any, **options: Any) -> Any:
         """The step, with a program in place of pbuilder and sudo."""
 
@@ -141,32 +88,6 @@ class TestDebian(StepsCase):
             pbuilder = self.program(kind.name)
 
         return Here(basetgz=str(self.work / "base"), env=self.path, **options)
-
-    async def test_the_clean_system_is_made_once_and_updated_when_it_is_old(self) -> None:
-        self.program("sudo")
-        self.program("pdebuild", "lintian: W: hm\n")
-        step = self.pbuilder(DebPbuilder, distribution="sid", architecture="i386", keyring="k", components="main c")
-        built = await self.run_steps(step)
-        assert built.results == {"pbuilder": WARNINGS}
-        program, base = str(self.work.parent / "bin" / "pbuilder"), str(self.work / "base")
-        created = [program, "--create", "--basetgz", base, "--distribution", "sid", "--mirror", DebPbuilder.mirror]
-        created += ["--architecture", "i386", "--debootstrapopts", "--keyring=k", "--components", "main c"]
-        assert self.argv("sudo") == created
-        told = ["--buildresult", ".", "--pbuilder", program, "--architecture", "i386", "--", "--buildresult", "."]
-        assert self.argv("pdebuild") == [*told, "--basetgz", base]
-
-        self.put({"base": ""})
-        await self.run_steps(step)
-        assert self.argv("sudo") == created
-        os.utime(self.work / "base", (1, 1))
-        await self.run_steps(step)
-        assert self.argv("sudo") == [*created, program, "--update", "--basetgz", base]
-
-    async def test_a_system_of_the_wrong_kind_is_no_system(self) -> None:
-        self.put({"base": ""})
-        built = await self.run_steps(self.pbuilder(DebCowbuilder))
-        assert built.results == {"cowbuilder": FAILURE}
-        assert "remove it" in built.text("cowbuilder", "err.text")
 
     async def test_one_that_cannot_be_made_ends_the_step(self) -> None:
         self.program("sudo", code=1)

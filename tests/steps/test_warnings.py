@@ -12,7 +12,6 @@ from buildbot.steps.examining import MOST_GIVEN_UP
 from buildbot.steps.shell import ShellCommand, TreeSize
 from buildbot.steps.warnings import Compile, PerlModuleTest, WarningCountingShellCommand, parse_suppressions
 from tests.steps.case import StepsCase
-from tests.tools import require_tool
 
 
 class LongestTurn:
@@ -119,42 +118,7 @@ class TestCompilers(StepsCase):
         assert built.text("compile") == "all\ninstall\nmore\n"
         assert Compile.command == ["make", "all"]
 
-    async def test_warnings_of_gcc_below_make(self) -> None:
-        require_tool("gcc", "gcc")
-        self.put(
-            {
-                "Makefile": "all:\n\t$(MAKE) -w -C lib\n",
-                "lib/Makefile": "all:\n\tgcc -Wall -c a.c\n",
-                "lib/a.c": "int f(void) { int unused; int known; return 0; }\n",
-            }
-        )
-        built = await self.run_steps(
-            Compile(
-                warningPattern=r"(.*?):(\d+):\d+: warning: (.*)",
-                warningExtractor=Compile.warnExtractFromRegexpGroups,
-                suppressionList=[(r".*/build/lib/a\.c$", "known", 1, 1)],
-                env={"LC_ALL": "C", "MAKEFLAGS": None},
-            )
-        )
-        assert built.results == {"compile": WARNINGS}
-        (name,) = set(built.logs("compile")) - {"stdio"}
-        assert name == "warnings (1)"
-        assert "'unused'" in built.text("compile", name).replace("‘", "'").replace("’", "'")
-
-
 class TestPerl(StepsCase):
-    async def test_prove_is_counted(self) -> None:
-        require_tool("prove", "perl")
-        self.put({"lib/Mine.pm": "1;\n"})
-        self.put({"t/a.t": 'print "1..3\\nok 1\\nok 2\\nok 3\\n";', "t/b.t": 'print "1..2\\nok 1\\nnot ok 2\\n";'})
-        built = await self.run_steps(PerlModuleTest())
-        assert built.results == {"test": FAILURE}
-        assert built.step("test").state_text == "test (failure): 5 tests 4 passed 1 failed"
-        (self.work / "t" / "b.t").unlink()
-        built = await self.run_steps(PerlModuleTest())
-        assert built.results == {"test": SUCCESS}
-        assert built.step("test").state_text == "test: 3 tests 3 passed"
-
     async def test_so_is_the_older_harness(self) -> None:
         text = (
             "t/a....ok\nt/b....FAILED test 2\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from buildbot.config.errors import ConfigErrors
@@ -47,15 +46,6 @@ class TestDirectories(StepsCase):
 
 
 class TestEnvironment(StepsCase):
-    async def test_variables_become_properties(self) -> None:
-        built = await self.run_steps(
-            SetPropertiesFromEnv(["PATH", "NO_SUCH_VARIABLE"]), SetPropertiesFromEnv("HOME", source="mine", name="home")
-        )
-        assert built.properties["PATH"] == os.environ["PATH"]
-        assert built.properties["HOME"] == os.environ["HOME"]
-        assert "NO_SUCH_VARIABLE" not in built.properties
-        assert built.text("home", "properties") == f"HOME = {os.environ['HOME']!r}"
-
     async def test_bad_arguments_are_said(self) -> None:
         wrong: Any = 7
         with self.assertRaises(ConfigErrors):

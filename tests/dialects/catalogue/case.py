@@ -22,13 +22,17 @@ KNOWN = {getattr(import_module(module), name): module for module, names_of_it in
 class Here(PeerCase, StepsCase):
     """The test that runs cases: `run_steps`, and the files of the steps' directory, which begins empty."""
 
-    makes_text: ClassVar[bool] = False  # of what programs print; what is no UTF-8 is lost then
-    ran: set[type]
+    makes_text: ClassVar[bool] = False  # whole lines, of what programs print; what is no UTF-8 is lost then
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.ran: set[type] = set()
 
     def begin(self) -> None:
-        self.ran = set()
+        """The next case."""
+        self.ran.clear()
         for path in self.work.parent.iterdir():
-            shutil.rmtree(path)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     async def build(self, factory: BuildFactory, *sources: Source, **options: Any) -> Built:
         """Build it on builder `b`; the classes of its steps that have run are in `ran`."""

@@ -8,15 +8,35 @@ from typing import Any
 
 from buildbot.model import NewChange
 from buildbot.process.properties import Interpolate
-from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
+from buildbot.process.results import FAILURE, SKIPPED, SUCCESS, WARNINGS
 from buildbot.steps.python import BuildEPYDoc, PyFlakes, PyLint, Sphinx
 from buildbot.steps.python_twisted import BuildDebs, HLint, ProcessDocs, RemovePYCs, Trial
 from tests.dialects.catalogue.case import Here, case
 from tests.rig import Source
-from tests.steps.test_python import TESTS
 from tests.tools import require_tool
 
 BIN = Path(sys.executable).parent
+
+
+TESTS = """
+import warnings
+from twisted.trial.unittest import TestCase
+
+class T(TestCase):
+    def test_good(self):
+        print("said in a process of its own")
+        warnings.warn_explicit("old", UserWarning, "t.py", 3)
+
+    def test_bad(self):
+        self.fail("it is bad")
+
+    def test_error(self):
+        1 / 0
+
+    def test_later(self):
+        pass
+    test_later.skip = "later"
+"""
 
 
 @case(PyFlakes)
@@ -107,6 +127,9 @@ async def lore_documents_that_changed_are_looked_at(here: Here) -> None:
     assert (built.results, built.row.result) == ({"hlint": WARNINGS}, WARNINGS)
     assert built.text("hlint", "files") == "doc/a.xhtml\n"
     assert here.argv("lore") == ["-p", "--output", "lint", "doc/a.xhtml"]
+    built = await here.run_steps(HLint(python="python2"))
+    assert built.results == {"hlint": SKIPPED}
+    assert built.step("hlint").state_text == "no .xhtml files changed (skipped)"
 
 
 @case(BuildDebs, BuildEPYDoc, ProcessDocs, RemovePYCs)

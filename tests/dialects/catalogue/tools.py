@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from buildbot.config.errors import ConfigErrors
 from buildbot.process.properties import Interpolate, Property
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
 from buildbot.steps import vstudio
@@ -14,7 +15,6 @@ from buildbot.steps.mswin import Robocopy
 from buildbot.steps.mtrlogobserver import MTR
 from buildbot.steps.subunit import SubunitShellCommand
 from tests.dialects.catalogue.case import Here, case
-from tests.steps.test_microsoft import DEVENV, MSBUILD
 from tests.steps.test_mtr import OUTPUT
 from tests.tools import require_tool
 
@@ -58,6 +58,8 @@ async def tests_of_maxq(here: Here) -> None:
     assert built.results == {"maxq": FAILURE}
     assert built.step("maxq").state_text == "maxq tests (failure): 2 failures"
     assert here.argv("run_maxq.py") == ["t-b"]
+    with here.assertRaises(ConfigErrors):
+        MaxQ()
 
 
 @case(MTR)
@@ -101,6 +103,27 @@ async def tests_that_speak_subunit(here: Here) -> None:
         assert "t_mine.T.test_b: failure\n" in built.text(name, "problems")
         assert "it is \u00f3 bad" in built.text(name, "problems")
     assert built.step("shell_2").state_text == "no tests run"
+
+
+DEVENV = """------ Rebuild All started: Project: one, Configuration: Release Win32 ------
+Compiling...
+a.cpp
+b.c
+.\\a.cpp(12) : warning C4244: 'return' : conversion from 'double' to 'int'
+.\\b.c(3) : error C2065: 'x' : undeclared identifier
+2>------ Build started: Project: two, Configuration: Release Win32 ------
+2>c.cxx
+2>c.obj : error LNK2019: unresolved external symbol
+2>LINK : fatal error LNK1120: 1 unresolved externals
+========== Rebuild All: 0 succeeded, 2 failed, 0 skipped ==========
+"""
+
+MSBUILD = """Build started 1/1/2020.
+     1>Project "C:\\p.sln" on node 1 (Rebuild target(s)).
+     1>Project "C:\\p.sln" (1) is building "C:\\q.vcxproj" (2) on node 1 (default targets).
+         a.cpp
+     2>a.cpp(5): warning C4996: 'strcpy': This function may be unsafe. [C:\\q.vcxproj]
+"""
 
 
 @case(Robocopy)
