@@ -45,9 +45,9 @@ class WebServer:
         gate = free_port()
         configuration = directory / "nginx.conf"
         configuration.write_text(_NGINX.format(directory=directory, root=root, port=self.port, gate=gate, user=_user()))
-        gateway = processes.start([_daemon("fcgiwrap", "fcgiwrap"), "-c", "2", "-s", f"tcp:127.0.0.1:{gate}"])
+        gateway = processes.start([daemon("fcgiwrap", "fcgiwrap"), "-c", "2", "-s", f"tcp:127.0.0.1:{gate}"])
         gateway.wait_for_port(gate)
-        nginx = _daemon("nginx", "nginx-light")
+        nginx = daemon("nginx", "nginx-light")
         server = processes.start(
             [nginx, "-p", str(directory), "-e", str(directory / "errors"), "-c", str(configuration)]
         )
@@ -70,7 +70,7 @@ class WebServer:
         return (self._directory / "access").read_text()
 
 
-def _daemon(name: str, package: str) -> str:
+def daemon(name: str, package: str) -> str:
     """Its path; what is in /usr/sbin need not be on everybody's PATH."""
     return shutil.which(name, path="/usr/sbin") or require_tool(name, package)
 
@@ -130,7 +130,7 @@ class SSHServer:
     """
 
     def __init__(self, processes: Processes, directory: Path) -> None:
-        sshd = _daemon("sshd", "openssh-server")
+        sshd = daemon("sshd", "openssh-server")
         directory.mkdir(parents=True)
         self.user = getpass.getuser()
         self.port = free_port()

@@ -10,7 +10,7 @@ from buildbot.config.errors import ConfigErrors
 from buildbot.model import NewChange
 from buildbot.steps.source.cvs import CVS, written
 from tests.rig import Source
-from tests.source.servers import SilentServer
+from tests.source.servers import SilentServer, SSHServer
 from tests.source.vcs_servers import CVSRepository, SourceCase, put
 
 PATCH = b"--- a\n+++ a\n@@ -1 +1 @@\n-one\n+patched\n--- /dev/null\n+++ new\n@@ -0,0 +1 @@\n+of the patch\n"
@@ -123,6 +123,40 @@ class TestCVS(CVSCase):
         assert "cvs timed out" in str(built.step("cvs").state_text)
         assert "a-long-secret" not in self.told(built) + str(built.commands("cvs"))
         await self.good()
+
+
+class TestSSH(SourceCase):
+    """`:ext:`, by the program that CVS_RSH names."""
+
+    step = CVS
+    tools = (("cvs", "cvs"), ("openssl", "openssl"), ("ssh", "openssh-client"))
+
+    async def test_a_checkout_an_update_and_a_server_that_does_not_let_in(self) -> None:
+        repository = CVSRepository(self.processes, self.rig.base / "cvs")
+        repository.commit(a="one\n", lib__b="b\n")
+        server = SSHServer(self.processes, self.rig.base / "sshd")
+        self.usual |= {"cvsroot": f":ext:{server.user}@127.0.0.1:{repository.local}", "cvsmodule": "module"}
+
+        def by(key: str) -> dict[str, str]:
+            program = self.rig.base / f"ssh with {key}"
+            options = f"-F none -o BatchMode=yes -o IdentitiesOnly=yes -i {self.rig.base}/sshd/{key} -p {server.port}"
+            known = f"-o StrictHostKeyChecking=no -o UserKnownHostsFile={self.rig.base}/known"
+            program.write_text(f'#!/bin/sh\nexec ssh {options} {known} "$@"\n')
+            program.chmod(0o755)
+            return {"CVS_RSH": str(program)}
+
+        await self.good(env=by("key"))
+        (self.work / "own").write_text("mine")
+        repository.commit(a="two\n")
+        await self.good(env=by("key"))
+        assert ((self.work / "a").read_text(), "own" in self.names()) == ("two\n", True)
+        built = await self.good(env=by("key"), mode="full")
+        assert (self.names(), "Accepted publickey" in server.seen()) == ({"CVS", "a", "lib"}, True)
+        assert built.properties["got_revision"]
+        assert "cannot be reached" in await self.bad(env=by("other"))
+        assert "no module with a branch or tag nowhere" in await self.bad(env=by("key"), branch="nowhere")
+        await self.good(env=by("key"), mode="export")
+        assert self.names() == {"a", "lib"}
 
 
 class TestArguments(SourceCase):

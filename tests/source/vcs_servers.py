@@ -12,7 +12,7 @@ from typing import Any
 from buildbot.model import Result
 from tests.processes import Processes, free_port
 from tests.rig import Built, RigCase, Source
-from tests.source.servers import WebServer
+from tests.source.servers import WebServer, daemon
 from tests.tools import require_tool
 
 ENV = {**os.environ, "LC_ALL": "C.UTF-8", "HGPLAIN": "1", "EMAIL": "me <me@example.org>"}
@@ -37,6 +37,13 @@ def put(directory: Path, **files: str | None) -> list[str]:
             new.append(str(path.relative_to(directory)))
         path.write_text(content)
     return new
+
+
+def let_others_through(directory: Path) -> None:
+    """Have the account of a server's come to what is in a directory."""
+    for above in (directory, *directory.parents):
+        if above.stat().st_uid == os.getuid() and not above.stat().st_mode & 0o1:
+            above.chmod(above.stat().st_mode | 0o711)
 
 
 class SourceCase(RigCase):
@@ -127,6 +134,61 @@ class Subversion:
         path.write_text(path.read_text().replace("anon-access = read", "anon-access = none"))
 
 
+class SubversionWeb:
+    """Apache, which serves a repository over HTTP: at `url` for everybody to read, at `private` for alice alone."""
+
+    def __init__(self, processes: Processes, directory: Path, repository: Subversion) -> None:
+        directory.mkdir(parents=True)
+        apache = daemon("apache2", "apache2-bin")
+        modules = Path("/usr/lib/apache2/modules")
+        if not (modules / "mod_dav_svn.so").exists():
+            require_tool("mod_dav_svn", "libapache2-mod-svn")
+        secret = run(directory, "openssl", "passwd", "-apr1", "wonder-land")
+        (directory / "passwords").write_text(f"alice:{secret}\n")
+        let_others_through(directory)
+        run(directory, "chmod", "-R", "a+rwX", repository.path)
+        port = free_port()
+        names = ("mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "dav", "dav_svn")
+        lines = [f"LoadModule {name}_module {modules}/mod_{name}.so" for name in names]
+        configuration = directory / "apache.conf"
+        configuration.write_text(
+            _APACHE.format(
+                modules="\n".join(lines), directory=directory, port=port, repository=repository.path,
+                user="User nobody\nGroup nogroup" if os.getuid() == 0 else "",
+            )
+        )  # fmt: skip
+        server = processes.start([apache, "-D", "FOREGROUND", "-f", str(configuration)])
+        server.wait_for_port(port)
+        self.url = f"http://127.0.0.1:{port}/open"
+        self.private = f"http://127.0.0.1:{port}/private"
+
+
+_APACHE = """\
+{modules}
+{user}
+ServerName localhost
+ServerRoot {directory}
+PidFile {directory}/pid
+DefaultRuntimeDir {directory}
+ErrorLog {directory}/errors
+Listen 127.0.0.1:{port}
+StartServers 1
+<Location /open>
+    DAV svn
+    SVNPath {repository}
+    Require all granted
+</Location>
+<Location /private>
+    DAV svn
+    SVNPath {repository}
+    AuthType Basic
+    AuthName repository
+    AuthUserFile {directory}/passwords
+    Require valid-user
+</Location>
+"""
+
+
 class MercurialRepository:
     """Repositories behind `hg serve`: `url` is the one that is worked in, and its clones are beside it."""
 
@@ -171,9 +233,7 @@ class CVSRepository:
 
     def __init__(self, processes: Processes, directory: Path) -> None:
         directory.mkdir(parents=True)
-        for above in (directory, *directory.parents):
-            if above.stat().st_uid == os.getuid() and not above.stat().st_mode & 0o1:
-                above.chmod(above.stat().st_mode | 0o711)  # the account of the server's comes through
+        let_others_through(directory)
         self.directory = directory
         self.local = directory / "root"
         run(directory, "cvs", "-d", self.local, "init")
