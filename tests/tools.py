@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def require_tool(name: str, debian_package: str) -> str:
-    """The program's path. Without it the test is skipped, naming the Debian package; in CI it fails."""
-    found = shutil.which(name)
+    """The path of the program, or of the file that a path names. Without it the test is skipped, naming the Debian
+    package; in CI it fails."""
+    found = shutil.which(name, os.F_OK if "/" in name else os.F_OK | os.X_OK)
     if found:
         return found
     message = f"{name} is not installed: apt-get install {debian_package}"

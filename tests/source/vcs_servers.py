@@ -140,9 +140,7 @@ class SubversionWeb:
     def __init__(self, processes: Processes, directory: Path, repository: Subversion) -> None:
         directory.mkdir(parents=True)
         apache = daemon("apache2", "apache2-bin")
-        modules = Path("/usr/lib/apache2/modules")
-        if not (modules / "mod_dav_svn.so").exists():
-            require_tool("mod_dav_svn", "libapache2-mod-svn")
+        modules = Path(require_tool("/usr/lib/apache2/modules/mod_dav_svn.so", "libapache2-mod-svn")).parent
         secret = run(directory, "openssl", "passwd", "-apr1", "wonder-land")
         (directory / "passwords").write_text(f"alice:{secret}\n")
         let_others_through(directory)
