@@ -106,6 +106,7 @@ class Build(BuildPoints):
         self.results = SUCCESS
         self.env: dict[str, Any] = {}
         self.steps: list[BuildStep] = []
+        self._steps_before: list[BuildStep] = []
         self.executedSteps: list[BuildStep] = []
         self.build_data: dict[str, tuple[bytes, str]] = {}
         self.currentStep: BuildStep | None = None
@@ -235,7 +236,7 @@ class Build(BuildPoints):
             stopped = self.stopped and (record is None or number > (self.stop_step or 0))
             if (halted or stopped) and not await self._runs_always(step, record):
                 continue
-            self.currentStep = step
+            self.currentStep, self._steps_before = step, list(self.steps)
             if record is None or record.step.result is None:
                 outcome, words = await run_step(step, number, record)
             elif record.made_steps:

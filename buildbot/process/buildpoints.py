@@ -29,6 +29,7 @@ class BuildPoints(AtSlave):
     before, so that they should do the same again."""
 
     steps: list[BuildStep]  # those that are still to run
+    _steps_before: list[BuildStep]  # the same, when the running step began
     executedSteps: list[BuildStep]
     results: int
     stopped: bool
@@ -78,6 +79,10 @@ class BuildPoints(AtSlave):
 
     def addStepsAfterLastStep(self, recipes: Sequence[Any]) -> None:
         self.steps.extend(self._made(recipes))
+
+    def has_other_steps(self) -> bool:
+        """Whether the code of the running step has itself changed `self.steps`, by which it made steps, too."""
+        return [*map(id, self.steps)] != [*map(id, self._steps_before)]
 
     def _made(self, recipes: Sequence[Any]) -> list[BuildStep]:
         if self.currentStep is not None:

@@ -83,6 +83,19 @@ class RunningMaster(MasterView):
         return refuse(self, name)
 
 
+class StepToCome:
+    """The status of a step that has not begun: there is nothing to say of it but its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return refuse(self, name)
+
+    def getName(self) -> str:
+        return self.name
+
+
 class RunningBuildStatus:
     """A running build as `build_status`: it is read from the store, but for what only the running build knows."""
 
@@ -130,6 +143,10 @@ class RunningBuildStatus:
     def getResults(self) -> int:
         """What it has come to so far."""
         return int(self._build.results)
+
+    def addStepWithName(self, name: str) -> StepToCome:
+        """For code that puts a step into `build.steps`; it has its place on the page when it begins."""
+        return StepToCome(name)
 
     def addTestResult(self, result: TestResult) -> None:
         """Note the result of a test, until the build ends; the store has no place for it."""

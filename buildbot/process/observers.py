@@ -172,10 +172,14 @@ class BufferLogObserver(LogObserver):
             self._err.append(data)
 
     def getStdout(self) -> str:
-        return "".join(self._out or ())
+        return self._get(self._out)
 
     def getStderr(self) -> str:
-        return "".join(self._err or ())
+        return self._get(self._err)
+
+    def _get(self, pieces: list[str] | None) -> str:
+        """The text of pieces; subclasses that keep more of them call it by this name."""
+        return "".join(pieces or ())
 
 
 class OutputProgressObserver(LogObserver):

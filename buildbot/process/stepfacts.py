@@ -34,6 +34,22 @@ class StepFacts:
         """Where to run, for a step that does not say."""
         self.workdir = workdir
 
+    def setBuildSlave(self, slave: Any) -> None:
+        """Code that makes steps calls it; the slave of a step is that of its build, whatever it says."""
+
+    setWorker = setBuildSlave
+
+    def setStepStatus(self, status: Any) -> None:
+        """The same; a step has its `step_status` from the beginning."""
+
+    @assignable
+    def slaveEnvironment(self) -> dict[str, Any]:
+        """The environment that the builder gives all its steps."""
+        given: dict[str, Any] = self.build.env
+        return given
+
+    workerEnvironment = builderEnvironment = slaveEnvironment
+
     @assignable
     def worker(self) -> Any:
         """The slave on which it runs."""

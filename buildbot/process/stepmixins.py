@@ -180,6 +180,8 @@ class ShellMixin:
                 error(f"{type(self).__name__} has no argument {argument!r}")
             else:
                 setattr(self, argument, value)
+        if self.env is None:
+            self.env = {}  # steps put in what they need when they run
         return rest
 
     def buildCommandKwargs(self, warnings: list[str]) -> dict[str, Any]:

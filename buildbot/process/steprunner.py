@@ -76,7 +76,9 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
         raise CancelledError  # its code has made something else of that
     step.results = result = await _synced(step, result)
     words = [build.secrets.mask(each) for each in _words_of(step)]
-    await insist(build, _settle, step, build.secrets.mask(_text_of(step)), words)
+    text = build.secrets.mask(_text_of(step))
+    step.made_steps = step.made_steps or build.has_other_steps()
+    await insist(build, _settle, step, text, words)
     build.services.locks.end(lock_user(step))
     if not step.made_steps:  # its code may run once more
         step.forget_asides()
@@ -164,7 +166,7 @@ async def _result_of(step: BuildStep, record: steps.Record | None) -> int:
     try:
         for name in step.all_renderables():
             value = getattr(step, name)
-            if needs_rendering(value):
+            if isinstance(value, (list, dict)) or needs_rendering(value):  # its own: `self.command += [...]` is usual
                 setattr(step, name, await render(value, step.build.properties))
         if step.workdir is None:
             step.setDefaultWorkdir(await step.build.default_workdir())

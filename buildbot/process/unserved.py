@@ -6,6 +6,7 @@ from typing import NoReturn
 
 _CONTROL = "trigger other builders with steps.Trigger; end this build with `self.build.stopBuild(reason)`"
 _DATABASE = 'there is no such database here: ask `self.master.data.get(("builds", id))`, or read /json'
+_SUBSTEPS = "a step that shows parts of its output as steps of their own cannot; give each part a log by addLog(name)"
 _WIRE = "a step asks its slave by `runCommand(RemoteCommand(name, args))`"
 
 #: Attribute -> advice.
@@ -21,6 +22,8 @@ ADVICE = {
     "remoteCommands": "checkSlaveHasCommand(name) and slaveVersion(name) of the step",
     "scheduler_manager": "steps.Trigger(schedulerNames=[...]) triggers schedulers",
     "slave_status": "`info` has what the slave has told of itself",
+    "stepFinished": _SUBSTEPS,
+    "stepStarted": _SUBSTEPS,
     "updates": "properties, links, logs and numbers are set by the step's own methods",
 }
 

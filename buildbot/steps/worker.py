@@ -6,8 +6,11 @@ import stat
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from twisted.internet.defer import Deferred
+
 from buildbot.config.errors import error
 from buildbot.process.buildstep import BuildStep
+from buildbot.process.deferring import answer_of
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
 
@@ -17,21 +20,33 @@ class WorkerBuildStep(BuildStep):
 
 
 class _OneCommand(WorkerBuildStep):
-    """Runs one command, and says in one of two sentences how it went."""
+    """Runs one command, and says in one of two sentences how it went. Subclasses may have a `start()`, a
+    `commandComplete(cmd)` and a `finished(result)`, as in 0.8 and 0.9."""
 
     haltOnFailure = True
     flunkOnFailure = True
     failed_text: str = "Failed."
 
-    async def run_one(self, name: str, args: dict[str, Any]) -> int:
-        command = RemoteCommand(name, args)
+    def one_command(self) -> RemoteCommand:
+        """What the slave is to do."""
+        raise NotImplementedError
+
+    def start(self) -> Any:
+        return Deferred.fromCoroutine(self._do())
+
+    async def _do(self) -> None:
+        command = self.one_command()
         await self.runCommand(command)
         if self.stopped:
-            return CANCELLED
-        if command.didFail():
+            self.finished(CANCELLED)
+        else:
+            await answer_of(self.commandComplete(command))
+
+    def commandComplete(self, cmd: RemoteCommand) -> Any:
+        """The command has ended: say so in `descriptionDone`, and call `finished`."""
+        if cmd.didFail():
             self.descriptionDone = self.failed_text
-            return FAILURE
-        return SUCCESS
+        self.finished(FAILURE if cmd.didFail() else SUCCESS)
 
 
 class MakeDirectory(_OneCommand):
@@ -50,8 +65,8 @@ class MakeDirectory(_OneCommand):
         self.dir = dir
         super().__init__(**kwargs)
 
-    async def run(self) -> int:
-        return await self.run_one("mkdir", {"dir": self.dir})
+    def one_command(self) -> RemoteCommand:
+        return RemoteCommand("mkdir", {"dir": self.dir})
 
 
 class RemoveDirectory(_OneCommand):
@@ -70,8 +85,8 @@ class RemoveDirectory(_OneCommand):
         self.dir = dir
         super().__init__(**kwargs)
 
-    async def run(self) -> int:
-        return await self.run_one("rmdir", {"dir": self.dir})
+    def one_command(self) -> RemoteCommand:
+        return RemoteCommand("rmdir", {"dir": self.dir})
 
 
 class CopyDirectory(_OneCommand):
@@ -95,12 +110,12 @@ class CopyDirectory(_OneCommand):
         self.maxTime = maxTime
         super().__init__(**kwargs)
 
-    async def run(self) -> int:
+    def one_command(self) -> RemoteCommand:
         if self.descriptionDone == type(self).descriptionDone:
             self.descriptionDone = f"Copied {self.src} to {self.dest}"
         self.failed_text = f"Copying {self.src} to {self.dest} failed."
         args = {"fromdir": self.src, "todir": self.dest, "timeout": self.timeout, "maxTime": self.maxTime}
-        return await self.run_one("cpdir", args)
+        return RemoteCommand("cpdir", args)
 
 
 class FileExists(_OneCommand):
@@ -119,19 +134,16 @@ class FileExists(_OneCommand):
         self.file = file
         super().__init__(**kwargs)
 
-    async def run(self) -> int:
-        command = RemoteCommand("stat", {"file": self.file})
-        await self.runCommand(command)
-        if self.stopped:
-            return CANCELLED
-        if command.didFail():
-            self.descriptionDone = self.failed_text
-            return FAILURE
-        found = command.outcome.get("result")
-        if not isinstance(found, (list, tuple)) or not found or not stat.S_ISREG(int(found[stat.ST_MODE])):
+    def one_command(self) -> RemoteCommand:
+        return RemoteCommand("stat", {"file": self.file})
+
+    def commandComplete(self, cmd: RemoteCommand) -> Any:
+        found = cmd.outcome.get("result")
+        if cmd.didFail() or (isinstance(found, (list, tuple)) and found and stat.S_ISREG(int(found[stat.ST_MODE]))):
+            super().commandComplete(cmd)
+        else:
             self.descriptionDone = "Not a file."
-            return FAILURE
-        return SUCCESS
+            self.finished(FAILURE)
 
 
 class SetPropertiesFromEnv(WorkerBuildStep):

@@ -647,7 +647,6 @@ class TestArguments(GitCase):
     def test_mistakes_are_said_when_the_configuration_is_read(self) -> None:
         self.assert_refused("Git needs a repourl", None)
         self.assert_refused("mode is 'incremental' or 'full', not 'sometimes'", mode="sometimes")
-        self.assert_refused("belongs to mode='full'", mode="incremental", method="fresh")
         self.assert_refused("method is one of fresh, clean, clobber, copy", mode="full", method="frsh")
         self.assert_refused("sshPrivateKey is a string, the text of the file", sshPrivateKey=b"x")
         self.assert_refused("sshHostKey and sshKnownHosts are two ways", sshHostKey="x", sshKnownHosts="y")

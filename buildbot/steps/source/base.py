@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall
 
-from buildbot.config.errors import error
+from buildbot.config.errors import error, warning
 from buildbot.process.buildstep import BuildStepFailed
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
@@ -209,8 +209,8 @@ class Source(DrivesProgram):
         if self.mode not in ("incremental", "full"):
             return f"mode is 'incremental' or 'full', not {self.mode!r}"
         if self.mode == "incremental" and self.method is not None:
-            return f"method={self.method!r} belongs to mode='full'"
-        if self.method is not None and self.method not in self.methods:
+            warning(f"{type(self).__name__}: method={self.method!r} has no effect without mode='full'")
+        elif self.method is not None and self.method not in self.methods:
             return f"method is one of {', '.join(self.methods)}, not {self.method!r}"
         return None
 
