@@ -15,17 +15,18 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from buildslave import __version__, facts
+from buildslave import __version__, facts, overpb
 from buildslave.arguments import is_int
 from buildslave.background import in_background
 from buildslave.commands import versions
 from buildslave.commands.base import Site
 from buildslave.commands.trees import remove_tree
 from buildslave.connection import Connection
-from buildslave.defaults import ORPHAN_GRACE_SECONDS, PROTOCOL, SPOOL_BYTES, protocol_refused
-from buildslave.endpoints import master_endpoint
+from buildslave.defaults import MSGPACK, ORPHAN_GRACE_SECONDS, PB, PROTOCOLS, SPOOL_BYTES, protocol_refused
+from buildslave.endpoints import authority, master_endpoint
 from buildslave.eras.bound import BoundCommands
 from buildslave.leftovers import builder_directories, leftover_directories, remove_secrets
+from buildslave.line import Dial
 from buildslave.mind import Mind
 from buildslave.patience import PatientClock
 from buildslave.registry import Commands
@@ -60,8 +61,10 @@ class BuildSlave(MultiService):
       does not fit becomes U+FFFD. Default UTF-8. Our own master takes the bytes as they are.
     - `spool_size`: how many bytes of output may lie on disk, all commands together, while no master takes it; default 1
       GiB. When that is full the commands wait.
+    - `protocol`: `"pb"` (Perspective Broker, the default) or `"msgpack_experimental_v7"` (msgpack over WebSocket, for
+      which the packages msgpack and wsproto must be there). The master has a port for each.
 
-    `usePTY`, `name`, `keepaliveTimeout` and `protocol` are accepted for tac files of other eras.
+    `usePTY`, `name` and `keepaliveTimeout` are accepted for tac files of other eras.
     Raises ValueError if an argument makes no sense.
     """
 
@@ -88,7 +91,7 @@ class BuildSlave(MultiService):
         *,
         usePTY: bool | int | None = None,
         name: str | None = None,
-        protocol: str = "pb",
+        protocol: str = PB,
         connection_string: str | None = None,
         proxy_connection_string: str | None = None,
         orphan_grace_seconds: float = ORPHAN_GRACE_SECONDS,
@@ -98,7 +101,7 @@ class BuildSlave(MultiService):
         stop_process: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
-        if protocol != PROTOCOL:
+        if protocol not in PROTOCOLS:
             raise ValueError(protocol_refused(protocol))
         if allow_shutdown not in (None, ALLOW_SIGNAL, ALLOW_FILE):
             raise ValueError(f"allow_shutdown must be 'signal', 'file' or None, not {allow_shutdown!r}")
@@ -142,6 +145,7 @@ class BuildSlave(MultiService):
                 string=connection_string,
                 proxy=proxy_connection_string,
             ),
+            dial=dial_of(protocol, self.slavename, None if connection_string else buildmaster_host, port),
             name=self.slavename,
             password=passwd,
             owner=self,
@@ -276,6 +280,21 @@ class BuildSlave(MultiService):
 
 Worker = BuildSlave
 """The name in tac files of buildbot-worker."""
+
+
+def dial_of(protocol: str, slavename: str, host: str | None, port: int | str | None) -> Dial:
+    """How to connect by this protocol. Raises ValueError, also if the packages for it are missing."""
+    if protocol == PB:
+        return overpb.dial
+    if ":" in slavename:
+        raise ValueError(f"slavename {slavename!r}: over WebSocket a name has no colon")
+    try:
+        from buildslave.oversocket import dial_as
+    except ImportError as error:
+        raise ValueError(
+            f"protocol {MSGPACK!r} needs the packages msgpack and wsproto ({error}): `pip install msgpack wsproto`"
+        ) from None
+    return dial_as(None if host is None else authority(host, port))
 
 
 def known_encoding(name: str) -> str:

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.application.service import Service
-from twisted.cred.credentials import UsernamePassword
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import connectionDone
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.spread import pb
 
 from buildslave.background import in_background
+from buildslave.line import Dial, Line, Refused
+from buildslave.mind import Mind
 from buildslave.session import Session
 
 CONNECT_SECONDS = 30.0
@@ -37,7 +37,7 @@ KEEPALIVE_ANSWER_SECONDS = 15.0
 class Owner(Protocol):
     """What the connection needs of the slave."""
 
-    def make_mind(self, session: Session, heard: Callable[[], None]) -> pb.Referenceable: ...
+    def make_mind(self, session: Session, heard: Callable[[], None]) -> Mind: ...
 
     def connected(self, session: Session) -> None: ...
 
@@ -46,36 +46,6 @@ class Owner(Protocol):
     def gave_up(self) -> None: ...
 
     def holds_commands(self) -> bool: ...
-
-
-class Broker(pb.Broker):
-    """Tells when the connection is lost and that something came."""
-
-    heard: Callable[[], None] = staticmethod(lambda: None)
-    lost: Callable[[Failure], None] = staticmethod(lambda _: None)
-
-    def connectionMade(self) -> None:
-        for option in ("setTcpNoDelay", "setTcpKeepAlive"):
-            if hasattr(self.transport, option):
-                getattr(self.transport, option)(True)
-        super().connectionMade()
-
-    def dataReceived(self, data: bytes) -> None:
-        self.heard()
-        super().dataReceived(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        super().connectionLost(reason)
-        self.lost(reason)
-
-
-class ClientFactory(pb.PBClientFactory):
-    protocol = Broker
-    noisy = False
-
-
-class Refused(Exception):
-    """The master does not let this slave in."""
 
 
 class Unanswered(Exception):
@@ -92,6 +62,7 @@ class Connection(Service):
         *,
         clock: IReactorTime,
         endpoint: IStreamClientEndpoint,
+        dial: Dial,
         name: str,
         password: str,
         owner: Owner,
@@ -100,10 +71,12 @@ class Connection(Service):
         most_retries: int | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`most_retries`: after so many attempts in a row without a login `owner.gave_up()` is called; None: never.
-        `jitter()` is a number from 0 to 1 that spreads the attempts of many slaves."""
+        """`dial` connects to `endpoint`. `most_retries`: after so many attempts in a row without a login
+        `owner.gave_up()` is called; None: never. `jitter()` is a number from 0 to 1 that spreads the attempts of many
+        slaves."""
         self._clock = clock
         self._endpoint = endpoint
+        self._dial = dial
         self._name = name
         self._password = password
         self._owner = owner
@@ -184,38 +157,30 @@ class Connection(Service):
         return seconds * (0.5 + 0.5 * self._jitter())
 
     async def _be_connected(self) -> None:
-        factory = ClientFactory()
-        broker: Any = await _within(self._clock, CONNECT_SECONDS, self._endpoint.connect(factory))
+        line: Line = await _within(self._clock, CONNECT_SECONDS, self._dial(self._endpoint))
         lost: Deferred[None] = Deferred()
-        session = Session(clock=self._clock, abort=broker.transport.abortConnection)
+        session = Session(clock=self._clock, abort=line.abort)
 
         def connection_lost(reason: Failure) -> None:
             session.connection_lost()
-            factory.clientConnectionLost(None, reason)  # a login that waits learns it at once, and why
             if not lost.called:
                 lost.callback(None)
 
         self._heard()
-        broker.heard, broker.lost = self._heard, connection_lost
-        if broker.disconnected:
-            connection_lost(Failure(pb.PBConnectionLost()))
+        line.watch(self._heard, connection_lost)
         try:
-            await self._log_in(factory, broker, session)
+            await self._log_in(line, session)
             await self._serve(session, lost)
         finally:
             session.connection_lost()
             self._session = None
             self._owner.disconnected(session)
-            broker.transport.abortConnection()
+            line.abort()
 
-    async def _log_in(self, factory: ClientFactory, broker: Broker, session: Session) -> None:
+    async def _log_in(self, line: Line, session: Session) -> None:
         mind = self._owner.make_mind(session, self._heard)
-        # The bytes go as they are: a password of any characters is the same on both sides.
-        credentials = UsernamePassword(self._name.encode(), self._password.encode())
         try:
-            avatar = await _within(self._clock, LOGIN_SECONDS, factory.login(credentials, mind))
-        except pb.RemoteError as error:
-            raise Refused(str(error.args[0]) if error.args else "") from None
+            avatar = await _within(self._clock, LOGIN_SECONDS, line.log_in(self._name, self._password, mind))
         except (ConnectionDone, ConnectionLost, pb.PBConnectionLost, TimeoutError) as error:
             raise Unanswered(
                 f"the login was not answered ({_sentence(error)}). If that goes on: is this a port for slaves, and do"

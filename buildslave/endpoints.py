@@ -24,15 +24,24 @@ def master_endpoint(
         return _from_string(reactor, string)
     if not host:
         raise ValueError("a buildslave needs a buildmaster_host")
-    name, number = split_host(host)
-    if port is not None:
-        number = port_number(str(port), str(port))
+    name, number = _host_and_port(host, port)
     plain: IStreamClientEndpoint
     if proxy is not None:
         plain = proxied(reactor, proxy, name, number)
     else:
         plain = HostnameEndpoint(reactor, name, number)
     return _wrapped(name, plain) if tls else plain
+
+
+def authority(host: str, port: int | str | None) -> str:
+    """How the master's host and port are written in a request of HTTP. Raises ValueError."""
+    name, number = _host_and_port(host, port)
+    return f"[{name}]:{number}" if ":" in name else f"{name}:{number}"
+
+
+def _host_and_port(host: str, port: int | str | None) -> tuple[str, int]:
+    name, number = split_host(host)
+    return name, number if port is None else port_number(str(port), str(port))
 
 
 def _from_string(reactor: Any, string: str) -> IStreamClientEndpoint:

@@ -13,7 +13,8 @@ from twisted.spread import pb
 
 from buildslave.commands.base import Site
 from buildslave.eras.bound import BoundCommands
-from buildslave.eras.builder import Builders, Place
+from buildslave.eras.builder import Builders
+from buildslave.eras.running import Place
 from buildslave.eras.spelling import as_text
 from buildslave.errors import BadArguments
 from buildslave.registry import Commands
@@ -101,19 +102,19 @@ class Mind(pb.Referenceable):
         if self._attached:
             return True
         if self._builders is None:
-            self._builders = self._meet_master_of_other_era()
+            self._builders = Builders(self.meet_master_of_other_era())
         return {**self._builders.named({name: path for (name, _), path in zip(checked, directories, strict=True)})}
 
-    def _meet_master_of_other_era(self) -> Builders:
+    def meet_master_of_other_era(self) -> Place:
+        """The master has shown that it does not speak our dialect: what its commands run with."""
         self._slave.commands.attach(self._session, {})  # it cannot name what another master left here
-        place = Place(
+        return Place(
             site=self._slave.site,
             commands=self._slave.bound,
             session=self._session,
             encoding=lambda: self._slave.encoding if self._wants_text else None,
             stop=self._slave.stop_when_told,
         )
-        return Builders(place)
 
     def remote_print(self, message: str | bytes) -> None:
         self._log.info("message from the master: {message}", message=as_text(message))

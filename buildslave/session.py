@@ -5,14 +5,14 @@ repeated by its owner (a command's window) on the next session.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, TimeoutError, fail
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.spread.pb import DeadReferenceError, PBConnectionLost, RemoteReference
+from twisted.spread.pb import DeadReferenceError, PBConnectionLost
 
 ANSWER_SECONDS = 300.0
 """A master that takes longer to answer one call is taken for dead: the connection is dropped and made anew."""
@@ -21,6 +21,13 @@ ANSWER_SECONDS = 300.0
 def lost_with_connection(failure: Failure) -> bool:
     """True if a call failed only because the connection is gone: its owner repeats it on the next session."""
     return bool(failure.check(ConnectionLost, PBConnectionLost, DeadReferenceError, TimeoutError))
+
+
+class Remote(Protocol):
+    """An object of the master's: a reference of Perspective Broker, or what stands for one."""
+
+    def callRemote(self, method: str, /, *args: Any) -> Deferred[Any]:
+        """The master's answer. Fails with what the master says against it, or with the lost connection."""
 
 
 class Session:
@@ -32,11 +39,11 @@ class Session:
         """`abort` drops the connection."""
         self._clock = clock
         self._abort = abort
-        self._avatar: RemoteReference | None = None
+        self._avatar: Remote | None = None
         self._waiting: list[Callable[[], None]] = []
         self.lost = False
 
-    def logged_in(self, avatar: RemoteReference) -> None:
+    def logged_in(self, avatar: Remote) -> None:
         """The master has given its avatar. It may have called us before: what was kept back begins now."""
         self._avatar = avatar
         waiting, self._waiting = self._waiting, []
@@ -61,7 +68,7 @@ class Session:
 
     def call_on(
         self,
-        reference: RemoteReference | None,
+        reference: Remote | None,
         method: str,
         *args: Any,
         timeout_seconds: float = ANSWER_SECONDS,
@@ -70,7 +77,7 @@ class Session:
         if reference is None or self.lost:
             return fail(DeadReferenceError("not connected to the master"))
         try:
-            answer: Deferred[Any] = reference.callRemote(method, *args)
+            answer = reference.callRemote(method, *args)
         except Exception:
             return fail(Failure())
         _ = answer.addTimeout(timeout_seconds, self._clock)

@@ -2,6 +2,8 @@
 
 {"op": NAME, "seq_number": N, ...}                                            either side asks
 {"op": "response", "seq_number": N, "result": ..., ["is_exception": True]}    the other side answers
+
+Our own slave speaks its dialect here too: the names are those of Perspective Broker, with `args`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ from twisted.spread import pb
 from buildbot.slaves.link import LinkLost, Refused, in_time
 
 MOST_ITEMS = 200_000  # in one list
-_OPS = {"getSlaveInfo": "get_worker_info"}  # the others are called as over Perspective Broker
+DEEPEST = 50  # of what is asked
+TUPLE = 1  # the msgpack extension as which our own slave gets a tuple
+_OF_WORKERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "getSlaveInfo": ("get_worker_info", ()),
+    "keepalive": ("keepalive", ()),
+    "print": ("print", ("message",)),
+    "shutdown": ("shutdown", ()),
+}
+"""What a worker is asked too: its op, and the names of the arguments."""
 
 
 class Socket(Protocol):
@@ -59,8 +69,10 @@ class MsgpackLink:
         return self._socket.address
 
     async def ask(self, what: str, *args: Any, timeout: float | None = None) -> Any:
-        fields = {"message": args[0]} if what == "print" else {}
-        return await self.request(_OPS.get(what, what), timeout=timeout, **fields)
+        if what in _OF_WORKERS:
+            op, names = _OF_WORKERS[what]
+            return await self.request(op, timeout=timeout, **dict(zip(names, args, strict=True)))
+        return await self.request(what, timeout=timeout, args=[_with_tuples(each) for each in args])
 
     async def request(self, op: str, *, timeout: float | None = None, **fields: Any) -> Any:
         """The answer of the worker. Raises NoAnswer, LinkLost, Refused."""
@@ -138,3 +150,15 @@ class MsgpackLink:
             answer |= {"result": "internal error; the buildmaster's log says what it is", "is_exception": True}
         if not self._lost:
             self._socket.send(msgpack.packb(answer, use_bin_type=True))
+
+
+def _with_tuples(value: Any, depth: int = 0) -> Any:
+    """The value so that tuples in it can be told from lists."""
+    if depth > DEEPEST:
+        raise Refused("the arguments are nested too deep")
+    if isinstance(value, Mapping):
+        return {key: _with_tuples(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_with_tuples(each, depth + 1) for each in value]
+        return msgpack.ExtType(TUPLE, msgpack.packb(items, use_bin_type=True)) if isinstance(value, tuple) else items
+    return value

@@ -23,10 +23,12 @@ from buildbot.slaves.oldpb import OlderPBSession
 from buildbot.slaves.pbport import PBPorts
 from buildbot.slaves.ports import Registration
 from buildbot.slaves.resumable import ResumableSession
-from buildbot.slaves.session import Directories, NotOurDialect, Session, UnknownCommand, is_plain
+from buildbot.slaves.session import BadMessage, Directories, NotOurDialect, Session, UnknownCommand, is_plain
 from buildbot.slaves.spelling import in_text
 from buildbot.slaves.websocket import WebSocket, WebSocketPorts
 from buildbot.store import Store, commands, slaves
+
+_ARGUMENTS = {"output": 3, "finished": 3, "write": 3, "read": 3}  # how many a message of our dialect has
 
 
 class TwinIsHere(Exception):
@@ -151,11 +153,11 @@ class SlaveSessions:
             "gone": self._is_gone,
             "dropped": lambda command: self._store.transact(commands.let_go, command),
         }
+        if isinstance(details.get("resumable"), dict):
+            return ResumableSession(wanted=self._wanted, directories=self._directories, **common)
         if isinstance(link, MsgpackLink):
             left = partial(commands.left_of, self._store)
             return OlderMsgpackSession(directories=self._directories, left=left, retire=self.retire, **common)
-        if isinstance(details.get("resumable"), dict):
-            return ResumableSession(wanted=self._wanted, directories=self._directories, **common)
         return OlderPBSession(directories=self._directories, **common)
 
     def _send_away(self, name: str, link: Link, session: Session | None, why: str) -> None:
@@ -298,6 +300,19 @@ class SocketSlave:
         self._session = session
         if self._gone:
             session.lose("the connection was lost")
+
+        if isinstance(session, ResumableSession):
+            self._link.hear = partial(self._hear, session)
+
+    async def _hear(self, session: ResumableSession, op: str, message: Mapping[str, Any]) -> Any:
+        """A message of our own dialect."""
+        if op == "shutdown":
+            session.is_traffic()
+            return self._sessions.retire(self._name) and None
+        args = message.get("args")
+        if not isinstance(args, list) or _ARGUMENTS.get(op) != len(args):
+            raise BadMessage(f"{op[:100]!r} with these arguments is no message of the dialect")
+        return getattr(session, op)(*args)
 
     def received(self, message: bytes) -> None:
         self._link.received(message)

@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.spread.pb import RemoteReference
 
 from buildslave.background import in_background
 from buildslave.commands.base import Command
@@ -20,7 +19,7 @@ from buildslave.eras.transfer import Transfer
 from buildslave.held import PAUSE_BYTES, RESUME_BYTES
 from buildslave.running import run_to_end
 from buildslave.segment import Segment
-from buildslave.session import Session, lost_with_connection
+from buildslave.session import Remote, Session, lost_with_connection
 from buildslave.spool import Spool
 from buildslave.uploading import Upload
 from buildslave.window import Source, Window
@@ -44,7 +43,7 @@ class BoundCommand:
         self,
         command_id: str,
         *,
-        step: RemoteReference,
+        step: Remote,
         session: Session,
         clock: IReactorTime,
         transfer: Transfer,

@@ -1,32 +1,18 @@
 """One builder of this slave, as a master of another era calls it. Each method checks, converts and delegates."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from twisted.logger import Logger
 from twisted.spread import pb
 
 from buildslave.arguments import Arguments
-from buildslave.commands import make
-from buildslave.commands.base import Order, Site
-from buildslave.eras.bound import BoundCommand, BoundCommands
+from buildslave.commands.base import Order
+from buildslave.eras.running import Place, Running
 from buildslave.eras.spelling import Updates, as_text, our_arguments
-from buildslave.eras.transfer import Transfer
+from buildslave.eras.transfer import FILES
 from buildslave.errors import BadArguments
-from buildslave.session import Session
-
-
-class Place(NamedTuple):
-    """What the builders of one connection share."""
-
-    site: Site
-    commands: BoundCommands
-    session: Session
-    encoding: Callable[[], str | None]
-    """That of output which is sent as text; None for a master that wants bytes."""
-    stop: Callable[[], None]
-    """Ends the slave's process."""
 
 
 class Builder(pb.Referenceable):
@@ -38,7 +24,7 @@ class Builder(pb.Referenceable):
         self.directory = directory
         self._name = name
         self._place = place
-        self._running: dict[str, BoundCommand] = {}
+        self._running = Running(place)
 
     def remote_setMaster(self, builder: object) -> None:
         """The master's side of this builder: nothing is ever told to it."""
@@ -56,35 +42,32 @@ class Builder(pb.Referenceable):
         name, given, identifier = as_text(command), as_text(args), as_text(command_id)
         if not isinstance(step, pb.RemoteReference) or not isinstance(name, str) or not isinstance(given, dict):
             raise BadArguments("startCommand: needs a step, an id, a command's name and its arguments")
-        session = self._place.session
-        bound = BoundCommand(
-            f"{self._name}/{identifier}",
+        order = Order(name=name, builddir=self.directory, args=Arguments(name, our_arguments(name, given)))
+        self._running.begin(
+            str(identifier),
+            order,
+            shown=f"{self._name}/{identifier}",
             step=step,
-            session=session,
-            clock=self._place.site.clock,
-            transfer=Transfer(session, name, given),
+            file=_file(name, given),
             updates=Updates(name, self._place.encoding()),
         )
-        order = Order(name=name, builddir=self.directory, args=Arguments(name, our_arguments(name, given)))
-        self._log.info("command {id}: {name} in {builddir}", id=bound.command_id, name=name,
-                       builddir=self.directory.name)  # fmt: skip
-        self._place.commands.start(session, bound, lambda channel: make(order, self._place.site, channel))
-        self._running[str(identifier)] = bound
-        _ = bound.over.addCallback(lambda _: self._forget(str(identifier), bound))
-
-    def _forget(self, identifier: str, bound: BoundCommand) -> None:
-        if self._running.get(identifier) is bound:
-            del self._running[identifier]
 
     def remote_interruptCommand(self, command_id: object, why: object) -> None:
-        bound = self._running.get(str(as_text(command_id)))
-        if bound is not None:
-            self._log.info("command {id} is interrupted: {why}", id=bound.command_id, why=as_text(why))
-            bound.interrupt(str(as_text(why)))
+        self._running.interrupt(str(as_text(command_id)), str(as_text(why)))
 
     def remote_shutdown(self) -> None:
         self._log.info("the master asks this slave to stop")
         self._place.stop()
+
+
+def _file(command: str, args: Mapping[str, Any]) -> pb.RemoteReference | None:
+    """The master's file for this command, among the arguments. Raises BadArguments if the command needs one that is not
+    there."""
+    name = FILES.get(command)
+    found = None if name is None else args.get(name)
+    if name is not None and not isinstance(found, pb.RemoteReference):
+        raise BadArguments(f"{command}: argument {name!r} must be an object of the master's, not {found!r}")
+    return found
 
 
 class Builders:

@@ -53,25 +53,38 @@ class Updates:
 
     def output(self, pieces: list[Piece]) -> list[Update]:
         """Some pieces, in their order. A character that is not yet whole waits for its rest."""
-        made = []
+        made: list[Update] = []
         for stream, data in pieces:
             assert isinstance(stream, str) and isinstance(data, bytes)
-            text = self._decode(stream, data)
-            if text:
-                made.append(_of(stream, text))
+            made += self._told(stream, self._decode(stream, data), final=False)
         return made
 
     def end(self, outcome: Mapping[str, Any]) -> list[Update]:
         """What is left of the output, and how the command ended."""
-        left = [_of(stream, text) for stream in self._decoders if (text := self._decode(stream, b"", final=True))]
+        left: list[Update] = []
+        for stream in self._decoders:
+            left += self._told(stream, self._decode(stream, b"", final=True), final=True)
         told: list[Update] = []
         if outcome["reason"] in FAILURE_REASONS:
             told.append({"failure_reason": outcome["reason"]})
         name = RESULTS.get(self._command)
         if name is not None and outcome["result"] is not None:
-            told.append({name: outcome["result"]})
+            told.append({name: self.result(outcome["result"])})
         rc = -1 if outcome["rc"] is None else outcome["rc"]
         return [*left, *told, {"rc": rc}, {"elapsed": outcome["elapsed"]}]
+
+    def value(self, stream: str, text: str | bytes, *, final: bool) -> Any:
+        """What is told of this much more output of a stream; nothing, if that is empty. `final`: there is no more."""
+        return text
+
+    def result(self, found: Any) -> Any:
+        """What is told of the result."""
+        return found
+
+    def _told(self, stream: str, text: str | bytes, *, final: bool) -> list[Update]:
+        value = self.value(stream, text, final=final)
+        kind, _, name = stream.partition(":")
+        return [{"log": (name, value)} if kind == "log" else {stream: value}] if value else []
 
     def _decode(self, stream: str, data: bytes, *, final: bool = False) -> str | bytes:
         if self._encoding is None:
@@ -80,8 +93,3 @@ class Updates:
         if decoder is None:
             decoder = self._decoders[stream] = codecs.getincrementaldecoder(self._encoding)("replace")
         return decoder.decode(data, final)
-
-
-def _of(stream: str, text: str | bytes) -> Update:
-    kind, _, name = stream.partition(":")
-    return {"log": (name, text)} if kind == "log" else {stream: text}

@@ -1,4 +1,4 @@
-"""Files to and from a master of another era, through the `writer` or `reader` that it gives with the arguments.
+"""Files to and from a master of another era, through the `writer` or `reader` that it has for a command.
 
 Neither knows positions: what is written is added at the end, what is read comes from where the last reading ended.
 """
@@ -8,19 +8,20 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.python.failure import Failure
-from twisted.spread.pb import RemoteReference
 
-from buildslave.errors import BadArguments
-from buildslave.session import Session, lost_with_connection
+from buildslave.session import Remote, Session, lost_with_connection
 
 UNPACK_SECONDS = 3600.0
 """The master unpacks a directory before it answers, and says nothing meanwhile."""
+
+FILES = {"uploadFile": "writer", "uploadDirectory": "writer", "downloadFile": "reader"}
+"""By command: what the master's file is to it."""
 
 
 class Reader:
     """A file of the master's, read from its beginning to its end, each block once."""
 
-    def __init__(self, session: Session, reference: RemoteReference) -> None:
+    def __init__(self, session: Session, reference: Remote) -> None:
         self._session = session
         self._reference = reference
         self._turn = DeferredLock()
@@ -40,9 +41,14 @@ class Reader:
         finally:
             self._turn.release()
 
+    async def close(self) -> None:
+        await _answer(self._session, self._reference, "close")
+
     def _add(self, data: Any) -> None:
         if isinstance(data, str):  # at its end a master says "", or b""
             data = data.encode("utf-8", "surrogateescape")
+        if data is None:  # that of 4.3 over WebSocket
+            raise OSError("the master answers with nothing when it is asked for its file: use its port for PB")
         if not isinstance(data, bytes):
             raise OSError(f"the master sent {type(data).__name__} instead of bytes")
         self._over = not data
@@ -52,14 +58,12 @@ class Reader:
 class Transfer:
     """What one command has to do with the master's files."""
 
-    def __init__(self, session: Session, command: str, args: Mapping[str, Any]) -> None:
-        """Takes the reference out of the arguments. Raises BadArguments if the command needs one and has none."""
+    def __init__(self, session: Session, command: str, file: Remote | None) -> None:
+        """`file` is the master's, see FILES."""
         self._session = session
         self._command = command
-        self._writer = _reference(command, args, "writer") if command in ("uploadFile", "uploadDirectory") else None
-        reader = _reference(command, args, "reader") if command == "downloadFile" else None
-        self._reader_reference = reader
-        self._reader = None if reader is None else Reader(session, reader)
+        self._writer = file if FILES.get(command) == "writer" else None
+        self._reader = Reader(session, file) if file is not None and FILES.get(command) == "reader" else None
 
     async def ask(self, method: str, *args: Any) -> Any:
         """What a command asks the master for: a block of the file that it fetches."""
@@ -74,16 +78,16 @@ class Transfer:
         """The command has ended: let the master close the file, or unpack the directory. What the master says against
         that is told by `header`, and becomes the outcome's."""
         try:
-            await self._finish(outcome)
+            await self._finish(outcome, header)
         except OSError as error:
             header(f"{error}\n")
             if outcome["rc"] == 0:
                 return {**outcome, "rc": 1, "error": str(error)}
         return outcome
 
-    async def _finish(self, outcome: Mapping[str, Any]) -> None:
-        if self._reader_reference is not None:
-            await _answer(self._session, self._reader_reference, "close")
+    async def _finish(self, outcome: Mapping[str, Any], header: Callable[[str], None]) -> None:
+        if self._reader is not None:
+            await self._reader.close()
         if self._writer is None:
             return
         if self._command == "uploadDirectory":
@@ -93,18 +97,14 @@ class Transfer:
         await _answer(self._session, self._writer, "close")
         times = outcome["result"] or {}
         if "mtime" in times:
-            await _answer(self._session, self._writer, "utime", (times["atime"], times["mtime"]))
-
-
-def _reference(command: str, args: Mapping[str, Any], name: str) -> RemoteReference:
-    found = args.get(name)
-    if not isinstance(found, RemoteReference):
-        raise BadArguments(f"{command}: argument {name!r} must be an object of the master's, not {found!r}")
-    return found
+            try:
+                await _answer(self._session, self._writer, "utime", (times["atime"], times["mtime"]))
+            except OSError as error:  # that of 4.3 never can over WebSocket
+                header(f"the file is there, but not with its times: {error}\n")
 
 
 async def _answer(
-    session: Session, reference: RemoteReference, method: str, *args: Any, seconds: float | None = None
+    session: Session, reference: Remote, method: str, *args: Any, seconds: float | None = None
 ) -> Any:
     """The master's answer. Raises OSError with what the master says against it, CancelledError if it is gone."""
     limit = {} if seconds is None else {"timeout_seconds": seconds}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from buildslave import __version__
 from buildslave.address import split_host
-from buildslave.defaults import ORPHAN_GRACE_SECONDS, PROTOCOL, SPOOL_BYTES, protocol_refused
+from buildslave.defaults import MSGPACK, ORPHAN_GRACE_SECONDS, PB, PROTOCOLS, SPOOL_BYTES, protocol_refused
 from buildslave.scripts import control
 from buildslave.scripts.create import Reporter, complain, create_slave, upgrade_slave
 from buildslave.scripts.outcome import CommandFailed, ExitCode
@@ -50,7 +50,7 @@ def _name(text: str) -> str:
 
 
 def _protocol(text: str) -> str:
-    if text != PROTOCOL:
+    if text not in PROTOCOLS:
         raise argparse.ArgumentTypeError(protocol_refused(text))
     return text
 
@@ -105,7 +105,7 @@ def _add_create(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add("-a", "--allow-shutdown", choices=("signal", "file"), default=None, help="how a graceful stop may be asked for")
     add("--use-tls", action="store_true", help="connect with TLS and check the master's certificate")
     add("--delete-leftover-dirs", action="store_true", help="remove directories of builders that are no more")
-    add("--protocol", type=_protocol, default=PROTOCOL, metavar="pb", help="pb is the only one")
+    add("--protocol", type=_protocol, default=PB, help=f"{PB}, or {MSGPACK} to a port of the master's for that ({PB})")
     add("--connection-string", default=None, help="a Twisted client endpoint, used instead of HOST")
     add(
         "--proxy-connection-string", default=None,
@@ -141,6 +141,7 @@ def _settings(given: argparse.Namespace) -> TacSettings:
         numcpus=given.numcpus,
         allow_shutdown=given.allow_shutdown,
         maxretries=given.maxretries,
+        protocol=given.protocol,
         use_tls=given.use_tls,
         delete_leftover_dirs=given.delete_leftover_dirs,
         connection_string=given.connection_string,

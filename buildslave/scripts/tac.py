@@ -34,6 +34,7 @@ maxdelay = {maxdelay!r}  # longest pause in seconds between two attempts to conn
 numcpus = {numcpus!r}  # what the master is told; None: as many as there are
 allow_shutdown = {allow_shutdown!r}  # 'signal' (SIGHUP), 'file' (touch shutdown.stamp) or None
 maxretries = {maxretries!r}  # stop after so many failed attempts in a row; None: never
+protocol = {protocol!r}  # or 'msgpack_experimental_v7': WebSocket, to a port of the master's for that
 use_tls = {use_tls!r}  # TLS to the master, whose certificate must be valid
 delete_leftover_dirs = {delete_leftover_dirs!r}  # remove directories of builders that are no more
 connection_string = {connection_string!r}  # a Twisted client endpoint instead of host and port
@@ -44,7 +45,7 @@ orphan_grace_seconds = {orphan_grace!r}  # without any master commands go on so 
 s = BuildSlave(
     buildmaster_host, port, slavename, passwd, basedir, keepalive, usepty,
     umask=umask, maxdelay=maxdelay, numcpus=numcpus, allow_shutdown=allow_shutdown, maxRetries=maxretries,
-    useTls=use_tls, delete_leftover_dirs=delete_leftover_dirs, connection_string=connection_string,
+    protocol=protocol, useTls=use_tls, delete_leftover_dirs=delete_leftover_dirs, connection_string=connection_string,
     proxy_connection_string=proxy_connection_string, spool_size=spool_size,
     orphan_grace_seconds=orphan_grace_seconds,
 )
@@ -100,6 +101,7 @@ class TacSettings:
     numcpus: int | None
     allow_shutdown: str | None
     maxretries: int | None
+    protocol: str
     use_tls: bool
     delete_leftover_dirs: bool
     connection_string: str | None

@@ -35,6 +35,7 @@ class Dialect(Here):
     version: ClassVar[str]
     greeting: ClassVar[str] = "héllo"
     basedir: ClassVar[bool | None] = True  # whether it says where it is
+    tries_once: ClassVar[bool] = True  # a part of a file that the master does not take ends the upload
 
     async def test_steps_and_commands(self) -> None:
         await self.connect()
@@ -136,7 +137,7 @@ class Dialect(Here):
         self.assertTrue((self.there / "copy").is_dir())
         (refused,) = await self.outcomes(("juggle", {}))
         self.assertRegex(
-            refused["error"], r"slave bot \((buildslave|buildbot-worker) [0-9.]+\) does not know the command 'juggle'"
+            refused["error"], r"slave bot \((buildslave|buildbot-worker) [0-9.a]+\) does not know the command 'juggle'"
         )
 
     async def _transfers(self) -> None:
@@ -153,8 +154,9 @@ class Dialect(Here):
         self.assertEqual((cut["rc"], cut["result"]["size"]), (1, 1000))
         (absent,) = await self.outcomes(("uploadFile", {**args, "slavesrc": "none"}), files=taken)
         self.assertNotEqual((absent["rc"], absent["error"]), (0, None))
-        (unwanted,) = await self.outcomes(("uploadFile", args))
-        self.assertIn("sends a file, but nothing takes it", unwanted["error"])
+        if self.tries_once:
+            (unwanted,) = await self.outcomes(("uploadFile", args))
+            self.assertIn("sends a file, but nothing takes it", unwanted["error"])
 
         (self.there / "build" / "tree" / "deep").mkdir(parents=True)
         (self.there / "build" / "tree" / "deep" / "leaf").write_bytes(content)
@@ -196,9 +198,8 @@ class Dialect(Here):
 
     async def _interrupt(self) -> None:
         building = self.run_steps_later(ShellCommand(name="it", command="echo begun; sleep 60"))
-        await self.rig.until(lambda: any(build.currentStep for build in self.rig.running.by_id.values()), "a step")
+        await self.rig.until_step_runs("it", "begun")
         (build,) = self.rig.running.by_id
-        await self.rig.until(lambda: self.rig.sessions.here["bot"]._commands, "the order")
         self.rig.control.stop_build(build, "tester", "enough")
         built = await building
         self.assertIs(built.result, Result.CANCELLED)

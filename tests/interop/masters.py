@@ -19,6 +19,7 @@ from tests.tools import Peer
 
 CONFIG = Path(__file__).parent / "master.cfg"
 SLAVE, WORKER = "slave", "worker"
+OVER_WEBSOCKET = "--protocol=msgpack_experimental_v7"
 BUILD_SECONDS = 400.0
 """4.3's master needs some twenty alone, and much more beside other tests."""
 
@@ -55,7 +56,7 @@ class PairedMaster:
         self.sources = sources
         self.basedir = where / "master"
         self.incoming = where / "incoming"
-        self.pb_port, self.http_port = free_port(), free_port()
+        self.pb_port, self.socket_port, self.http_port = free_port(), free_port(), free_port()
 
     def furnish(self, workers: Sequence[str], config: str) -> None:
         """The files that an operator writes."""
@@ -63,7 +64,8 @@ class PairedMaster:
         (self.incoming / "given.bin").write_bytes(b"\0\xff" * 50_000)
         (self.basedir / "master.cfg").write_text(config)
         settings = {
-            "python": sys.executable, "pb_port": self.pb_port, "http_port": self.http_port, "workers": workers,
+            "python": sys.executable, "workers": workers,
+            "pb_port": self.pb_port, "socket_port": self.socket_port, "http_port": self.http_port,
             "repository": str(self.sources.repository), "incoming": str(self.incoming),
         }  # fmt: skip
         (self.basedir / "settings.json").write_text(json.dumps(settings))
@@ -73,6 +75,9 @@ class PairedMaster:
         self.processes.run(
             [sys.executable, "-c", SENDER, "127.0.0.1", str(self.pb_port), repr(self.sources.change(branch))]
         )
+
+    def _port_for(self, options: Sequence[str]) -> int:
+        return self.socket_port if OVER_WEBSOCKET in options else self.pb_port
 
     def our_slave(self, *options: str) -> Process:
         """This repository's buildslave, with these options of `create-slave`."""
@@ -84,16 +89,16 @@ class PairedMaster:
             "--maxdelay=2",
             *options,
             str(basedir),
-            f"127.0.0.1:{self.pb_port}",
+            f"127.0.0.1:{self._port_for(options)}",
         ]
         assert buildslave_command([*words, SLAVE, "secret"]) == 0
         return self.processes.start([BUILDSLAVE, "start", "--nodaemon", basedir], name="slave")
 
-    def peers_worker(self, peer: Peer) -> Process:
-        """Buildbot 4.3's worker."""
+    def peers_worker(self, peer: Peer, *options: str) -> Process:
+        """Buildbot 4.3's worker, with these options of `create-worker`."""
         basedir = self.where / "worker"
-        where = f"127.0.0.1:{self.pb_port}"
-        self.processes.run([peer.worker, "create-worker", "--quiet", basedir, where, WORKER, "secret"])
+        where = f"127.0.0.1:{self._port_for(options)}"
+        self.processes.run([peer.worker, "create-worker", "--quiet", *options, basedir, where, WORKER, "secret"])
         return self.processes.start([peer.worker, "start", "--nodaemon", basedir], name="worker")
 
 

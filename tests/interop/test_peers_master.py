@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.masters import CONFIG, SLAVE, PeersMaster, Sources
+from tests.interop.masters import CONFIG, OVER_WEBSOCKET, SLAVE, PeersMaster, Sources
 from tests.processes import Processes, pid_alive, wait_until
 from tests.tools import Peer
 
@@ -33,9 +33,10 @@ def gone(pids: list[int]) -> None:
     wait_until(lambda: not any(pid_alive(pid) for pid in pids), 30, f"the end of {pids}")
 
 
-def test_commands_end_with_their_build_and_with_their_master(master: PeersMaster) -> None:
+@pytest.mark.parametrize("options", [(), (OVER_WEBSOCKET,)])
+def test_commands_end_with_their_build_and_with_their_master(master: PeersMaster, options: tuple[str, ...]) -> None:
     directory = master.where / "slave" / "waiting" / "build"
-    slave = master.our_slave()
+    slave = master.our_slave(*options)
     wait_until(lambda: master.connected(SLAVE), 30, "the slave")
     master.send("waiting")
     pids = begun(master)
@@ -68,7 +69,7 @@ def test_commands_end_with_their_build_and_with_their_master(master: PeersMaster
     master.wait_for_build("waiting", number + 1)
     assert master.builds("waiting")[number]["results"] == RETRY
 
-    slave = master.our_slave("--allow-shutdown=signal")
+    slave = master.our_slave("--allow-shutdown=signal", *options)
     pids = begun(master)  # what was retried
     slave.kill(signal.SIGHUP)
     wait_until(lambda: "asking the master for it" in (master.where / "slave" / "twistd.log").read_text(), 30, "SIGHUP")

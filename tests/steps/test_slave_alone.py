@@ -136,10 +136,13 @@ class Alone(TestCase):
 
         refused = self.processes.run([str(programs / "python"), "-c", "import jinja2"], code=1, env=env, cwd=place)
         self.assertIn("No module named 'jinja2'", refused)
-        tls = words("create-slave", "--use-tls", str(place / "tls"), where, "bot", "secret")
-        self.processes.run(tls, env=env, cwd=place)
-        said = self.processes.run(words("start", str(place / "tls")), code=1, env=env, cwd=place)
-        self.assertIn("pip install 'Twisted[tls]'", said)
+        for option, told in (
+            ("--use-tls", "pip install 'Twisted[tls]'"),
+            ("--protocol=msgpack_experimental_v7", "pip install msgpack wsproto"),
+        ):
+            other = str(place / option.strip("-"))
+            self.processes.run(words("create-slave", option, other, where, "bot", "secret"), env=env, cwd=place)
+            self.assertIn(told, self.processes.run(words("start", other), code=1, env=env, cwd=place))
 
 
 def test_its_pyproject_names_every_package() -> None:

@@ -174,7 +174,7 @@ class Options(OptionsCase):
     def test_refusals_say_what_to_do(self) -> None:
         where = (self.basedir, "h:1", "bot", "pw")
         for options, told in (
-            (["--protocol=msgpack_experimental_v7"], "does not speak 'msgpack_experimental_v7', only 'pb'"),
+            (["--protocol=msgpack"], "does not speak 'msgpack': write 'pb', or 'msgpack_experimental_v7'"),
             (["--connection-string=tcp:h:1", "--proxy-connection-string=tcp:p:1"], "exclude each other"),
         ):
             refused = self.buildslave("create-slave", *options, *where)

@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from buildslave import connection as connection_module
 from buildslave.connection import Connection
+from buildslave.overpb import dial
 from buildslave.shutdown import LOOK_SECONDS, Shutdown
 
 from .cases import SlaveCase, temporary_directory
@@ -85,6 +86,7 @@ class BackOff(SynchronousTestCase):
         made = Connection(
             clock=self.clock,
             endpoint=endpoint,
+            dial=dial,
             name="bot",
             password="x",
             owner=self.owner,
