@@ -15,8 +15,8 @@ from croniter import croniter
 from buildbot.config.arguments import configurable
 from buildbot.config.errors import error, is_broken, warning
 
-KINDS = ("builds", "steps", "logs", "requests", "changes", "events")
-_BY_BUILDER = frozenset({"builds", "steps", "logs", "requests"})
+KINDS = ("builds", "steps", "logs", "data", "requests", "changes", "events")
+_BY_BUILDER = frozenset({"builds", "steps", "logs", "data", "requests"})
 EVERY_SECONDS = 3600.0
 DAY = 86400.0
 
@@ -25,10 +25,11 @@ DAY = 86400.0
 class Keep:
     """One rule of c['retention']: what is kept, and for how long. What no rule speaks of is kept for ever.
 
-    what: "builds" (with their steps, logs and requests), "steps" (with their logs; the build's line stays), "logs",
-    "requests" (that no build serves), "changes" or "events". newest: so many of the newest ones are kept; for logs
-    and steps it counts builds, and it counts in each builder by itself. days: those of the last so many days are
-    kept (a number, or a timedelta); for builds it counts from their end. With both, what either keeps is kept.
+    what: "builds" (with their steps, logs, data and requests), "steps" (with their logs and results of tests; the
+    build's line stays), "logs", "data" (of `setBuildData`), "requests" (that no build serves), "changes" or "events".
+    newest: so many of the newest ones are kept; for logs, data and steps it counts builds, and it counts in each
+    builder by itself. days: those of the last so many days are kept (a number, or a timedelta); for builds it counts
+    from their end. With both, what either keeps is kept.
     builders, tags: the rule is for these builders alone, or for those with one of these tags; not for changes and
     events. Of several rules for the same thing, the first that is for a builder decides.
     """
@@ -106,10 +107,10 @@ def _names(given: Any) -> frozenset[str]:
 
 @configurable
 class JanitorConfigurator:
-    """For c['configurators']: logs are removed some time after the end of their build, at certain hours.
+    """For c['configurators']: logs and data of builds are removed some time after their build, at certain hours.
 
-    logHorizon: how long logs are kept, a timedelta (or days, a number). build_data_horizon: accepted; this Buildbot
-    keeps no data of builds beside logs. minute, hour, dayOfMonth, month, dayOfWeek: when to look, as for Nightly
+    logHorizon: how long logs are kept, a timedelta (or days, a number). build_data_horizon: the same for the data of
+    `setBuildData`. minute, hour, dayOfMonth, month, dayOfWeek: when to look, as for Nightly
     (default: at minute 0 of every hour); Monday is 0. Other arguments of Nightly are accepted and mean nothing here.
     """
 
@@ -125,12 +126,14 @@ class JanitorConfigurator:
         **_nightly: Any,
     ) -> None:
         self.rules: tuple[Keep, ...] = ()
-        if logHorizon is not None:
-            rule = Keep("logs", days=logHorizon)
-            rule.said = f"JanitorConfigurator(logHorizon={logHorizon})"
-            self.rules = (rule,)
-        if build_data_horizon is not None and _seconds(build_data_horizon) is None:
-            error(f"JanitorConfigurator: build_data_horizon must be a timedelta, not {build_data_horizon!r}")
+        told = (("logs", "logHorizon", logHorizon), ("data", "build_data_horizon", build_data_horizon))
+        for what, name, horizon in told:
+            if horizon is not None and _seconds(horizon) is None:
+                error(f"JanitorConfigurator: {name} must be a timedelta, not {horizon!r}")
+            elif horizon is not None:
+                rule = Keep(what, days=horizon)
+                rule.said = f"JanitorConfigurator({name}={horizon})"
+                self.rules = (*self.rules, rule)
         if logHorizon is None and build_data_horizon is None:
             error("JanitorConfigurator says no logHorizon", "write logHorizon=timedelta(weeks=4)")
         fields = [_field(field) for field in (minute, hour, dayOfMonth, month)]

@@ -51,6 +51,8 @@ from buildbot.process.slaveport import SlaveSession
 from buildbot.process.sourcestamp import SourceStampView
 from buildbot.process.steplog import close_left_open
 from buildbot.process.steprunner import recall_step, run_step
+from buildbot.process.testkeeping import TestsOfBuild
+from buildbot.process.testresults import BuildData
 from buildbot.process.userviews import BuilderView
 from buildbot.store import Store, builds, commands, properties, steps
 from buildbot.store.logfiles import Limit, LogFiles
@@ -108,7 +110,8 @@ class Build(BuildPoints):
         self.steps: list[BuildStep] = []
         self._steps_before: list[BuildStep] = []
         self.executedSteps: list[BuildStep] = []
-        self.build_data: dict[str, tuple[bytes, str]] = {}
+        self.build_data = BuildData(self)
+        self.tests = TestsOfBuild(self)
         self.currentStep: BuildStep | None = None
         self.sources: list[SourceStampView] = []
         self.asked_end: tuple[int, str] | None = None
@@ -217,6 +220,8 @@ class Build(BuildPoints):
             raise self.bad_class
         self.sources = buildsetup.sources_of(self.store, self.id)
         known = steps.records(self.store, self.id) if self.restored else []
+        if self.restored:
+            await self.build_status.recall()
         try:
             wanted = await self.ending.wait_for(self._set_up(known), limited=self.stopped)
         except GivenUp:

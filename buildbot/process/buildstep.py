@@ -33,7 +33,7 @@ from buildbot.process.stepfacts import StepFacts
 from buildbot.process.steplog import DONE, Done, StepLog
 from buildbot.process.steplogs import StepLogs
 from buildbot.process.stepmixins import BuildStepCancelled, BuildStepFailed, CommandMixin, ShellMixin, words
-from buildbot.process.testresults import TellsTests, TestResultSet
+from buildbot.process.testresults import TellsTests
 from buildbot.store import Store, commands, steps
 
 __all__ = [
@@ -145,7 +145,6 @@ class BuildStep(OldStyle, TellsTests, StepLogs, StepFacts, Recreatable):
         self.progress: dict[str, float] = {}
         self.logs: dict[str, StepLog] = {}
         self._observers: dict[str, list[LogObserver]] = {}
-        self.test_result_sets: list[TestResultSet] = []
         self._urls: list[tuple[str, str]] = []
         self._statistics: dict[str, Any] = {}
         self._commands: list[RemoteCommand] = []  # those that run

@@ -9,9 +9,11 @@ from types import ModuleType
 from typing import Any
 
 from buildbot.process.properties import Properties
-from buildbot.process.testresults import MOST_RESULTS, TestResult
+from buildbot.process.testkeeping import MOST_RESULTS
+from buildbot.process.testresults import OLD_UNIT, TestResult, as_it_was, to_keep
 from buildbot.process.unserved import refuse
 from buildbot.process.userviews import BuilderView, MasterView
+from buildbot.store import testresults
 
 
 class RunningBuilder(BuilderView):
@@ -102,6 +104,7 @@ class RunningBuildStatus:
     def __init__(self, build: Any) -> None:
         self._build = build
         self._results: list[TestResult] = []
+        self._set: Any = None  # of the step that told one last
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -149,9 +152,21 @@ class RunningBuildStatus:
         return StepToCome(name)
 
     def addTestResult(self, result: TestResult) -> None:
-        """Note the result of a test, until the build ends; the store has no place for it."""
+        """Keep the result of a test, as one of the step that runs."""
         if len(self._results) < MOST_RESULTS:
             self._results.append(result)
+        tests, step = self._build.tests, self._build.currentStep
+        if step is None:
+            raise ValueError("addTestResult() is for steps that run: what it tells is kept with the step")
+        if self._set is None or self._set.step is not step:
+            self._set = tests.new_set(step, "tests", "result", OLD_UNIT)
+        tests.add(self._set, to_keep(result, self._build.secrets.mask))
+
+    async def recall(self) -> None:
+        """After a restart: have again what the steps have told that had ended; the others tell it again."""
+        store, id = self._build.store, self._build.id
+        found = await store.read(testresults.of_unit, id, OLD_UNIT, MOST_RESULTS, ended_steps=True)
+        self._results = [as_it_was(each) for each in found]
 
     def getTestResults(self) -> dict[tuple[str, ...], TestResult]:
         return {result.getName(): result for result in self._results}

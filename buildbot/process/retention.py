@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from buildbot.config.retention import Keep, RetentionPlan
 from buildbot.model import Builder, BuilderID, BuildID, ChangeID, EventID, LogID
 from buildbot.process.slices import Delete, Slices
-from buildbot.store import Store, builders, passes, retention
+from buildbot.store import Store, builddata, builders, passes, retention, testresults
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.retention import Age, Told, Window
 
@@ -140,9 +140,13 @@ class _Pass:
         if rule := self.plan.rule("steps", builder.name, builder.tags):
             old = partial(retention.builds_with_old, what="steps", builder=id, age=self._age(rule), told=self.told)
             await self._each(old, partial(self._remove_steps_of, id, rule))
+        await self.slices.work_off("texts", lambda store, rows: testresults.delete_texts(store, id, rows))
         if rule := self.plan.rule("logs", builder.name, builder.tags):
             old = partial(retention.builds_with_old, what="logs", builder=id, age=self._age(rule), told=self.told)
             await self._each(old, partial(self._remove_logs, id, rule))
+        if rule := self.plan.rule("data", builder.name, builder.tags):
+            old = partial(retention.builds_with_old, what="data", builder=id, age=self._age(rule), told=self.told)
+            await self._each(old, partial(self._remove_data_of, id))
         if rule := self.plan.rule("requests", builder.name, builder.tags):
             old = partial(retention.old_requests, builder=id, age=self._age(rule), told=self.told)
             await self._lists(old, "requests", lambda store, ids: retention.delete_requests(store, ids, self.told))
@@ -179,10 +183,20 @@ class _Pass:
             await self.slices.work_off("steps", lambda store, rows: retention.delete_steps(store, build, rows) > 0)
         return build
 
+    async def _remove_data_of(self, builder: BuilderID, number: int) -> None:
+        build = retention.build_id(self.store, builder, number)
+        if build is not None:
+            await self._remove_data(build)
+            self.removed["data of builds"] += 1
+
+    async def _remove_data(self, build: BuildID) -> None:
+        await self.slices.work_off("data of builds", lambda store, _: builddata.delete_one(store, build))
+
     async def _remove_build(self, builder: BuilderID, rule: Keep, number: int, *, with_requests: bool) -> None:
         build = await self._remove_steps(builder, rule, number)
         if build is None:
             return
+        await self._remove_data(build)
         await self.slices.delete("builds", [build], partial(self._delete_build, with_requests=with_requests))
 
     def _delete_build(self, store: Store, ids: Sequence[int], *, with_requests: bool) -> int:

@@ -74,6 +74,7 @@ async def run_step(step: BuildStep, number: int, record: steps.Record | None = N
             step.finish_logs()
     if build.left:
         raise CancelledError  # its code has made something else of that
+    await build.tests.end_step(step)
     step.results = result = await _synced(step, result)
     words = [build.secrets.mask(each) for each in _words_of(step)]
     text = build.secrets.mask(_text_of(step))

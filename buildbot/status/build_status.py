@@ -11,13 +11,15 @@ from typing import Any
 from urllib.parse import quote
 
 from buildbot.model import Build, BuilderID, Log, SourceStamp, Step
+from buildbot.process.testresults import OLD_UNIT, TestResult, as_it_was
 from buildbot.process.userchange import UserChange
 from buildbot.status.build_report import build_url
 from buildbot.status.mail_text import Site
-from buildbot.store import builders, builds, changes, logs, properties, sourcestamps, steps
+from buildbot.store import builders, builds, changes, logs, properties, sourcestamps, steps, testresults
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.store import Store
 
+MOST_TESTS = 10_000
 LARGEST_LOG = 1 << 20  # of a longer log, getText gives the end
 
 
@@ -146,6 +148,17 @@ class BuildStatus:
 
     def getSourceStamp(self, codebase: str = "") -> StampStatus | None:
         return next((stamp for stamp in self.getSourceStamps() if stamp.codebase == codebase), None)
+
+    def getTestResults(self) -> dict[tuple[str, ...], TestResult]:
+        """What its steps told with `addTestResult`, the first 10,000."""
+        return {result.getName(): result for result in self._test_results()}
+
+    def getTestResultsOrd(self) -> list[TestResult]:
+        return sorted(self._test_results(), key=TestResult.getName)
+
+    def _test_results(self) -> list[TestResult]:
+        found = testresults.of_unit(self._store, self._row.id, OLD_UNIT, MOST_TESTS)
+        return [as_it_was(each) for each in found]
 
     def getPreviousBuild(self) -> BuildStatus | None:
         row = builds.before(self._store, self._row)

@@ -10,9 +10,9 @@ from buildbot.config.errors import error
 from buildbot.process.observers import MOST_LINE_LENGTH, LogLineObserver
 from buildbot.process.rendering import is_renderable
 from buildbot.process.results import SUCCESS
-from buildbot.process.testresults import MOST_DATA
 from buildbot.steps.source.gitnames import two_names, unquoted
 from buildbot.steps.source.gitprogram import LogsIn
+from buildbot.store.builddata import TooMuchData
 
 MOST_FILES = 10_000
 MOST_HUNKS = 100_000
@@ -69,8 +69,10 @@ class GitDiffInfo(LogsIn):
             self.say(f"that is more than {MOST_FILES} files or {MOST_HUNKS} hunks; what comes after is left out\n")
         data = json.dumps(found.diff.files)
         await self.addCompleteLog(str(self.dataName), data)
-        if len(data) <= MOST_DATA:
+        try:
             await self.setBuildData(str(self.dataName), data.encode(), "GitDiffInfo")
+        except TooMuchData as refused:
+            self.say(f"it is in the log alone: {refused}\n")
         return SUCCESS
 
     async def _base(self, remote: str) -> str:

@@ -86,9 +86,9 @@ class PyLint(FindingStep):
     """Run pylint. Sets the properties `pylint-convention`, `-refactor`, `-warning`, `-error`, `-fatal`, `-info` and
     `-total`. An error, a fatal message or wrong usage is FAILURE, anything else WARNINGS.
 
-    store_results: accepted from configurations of 4.x; there are no test result sets that it could go to. The other
-    arguments are those of ShellCommand. Its output may have any of pylint's own formats: that of pylint 2 and later,
-    `parseable`, and the text of pylint 1.
+    store_results: keep each message with its file and line, as a set of test results (default True); a format that
+    does not say the file has none. The other arguments are those of ShellCommand. Its output may have any of pylint's
+    own formats: that of pylint 2 and later, `parseable`, and the text of pylint 1.
     """
 
     name = "pylint"
@@ -106,16 +106,31 @@ class PyLint(FindingStep):
         re.compile(r"([CRWEFI])(?:\d{1,5})?: *\d+(?:, *\d+)?:"),  # pylint 1
     )
 
+    _place = re.compile(r"((?:[A-Za-z]:)?[^\s:][^:]*):(\d{1,9}):(?:\d+:)? (.*)")
+
     def __init__(self, *args: Any, store_results: Any = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._store_results = store_results
+        self._set: int | None = None
         if not isinstance(store_results, bool):
             error(f"PyLint: store_results is True or False, not {store_results!r}")
+
+    async def addTestResultSets(self) -> None:
+        if self._store_results:
+            self._set = await self.addTestResultSet("Pylint warnings", "code_issue", "message")
 
     def see(self, line: str) -> None:
         for form in self._formats:
             if match := form.match(line):
                 self.findings.add(self.MESSAGES[match[1]], line)
+                self._keep(line)
                 return
+
+    def _keep(self, line: str) -> None:
+        place = self._place.match(line)
+        if place is not None and self._set is not None:
+            path, number, message = place.groups()
+            self.addTestResult(self._set, message, test_code_path=path, line=int(number))
 
     def evaluateCommand(self, cmd: RemoteCommand) -> Any:
         found = super().evaluateCommand(cmd)

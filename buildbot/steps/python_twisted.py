@@ -9,10 +9,11 @@ from buildbot.config.errors import error
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.rendering import needs_rendering
 from buildbot.process.results import FAILURE, SKIPPED, Results, worst_status
+from buildbot.process.testresults import TestResult
 from buildbot.steps.findings import FindingStep
 from buildbot.steps.madecommand import MadeCommand, check_words, words
 from buildbot.steps.shell import ShellCommand
-from buildbot.steps.trialcounts import TrialTestCaseCounter
+from buildbot.steps.trialcounts import TrialTestCaseCounter, WrongTest
 
 UNSPECIFIED = object()  # since None is a value
 
@@ -59,6 +60,8 @@ class Trial(MadeCommand, ShellCommand):
     (default "trial"). reactor, randomly, recurse: `--reporter`'s companions `--reactor=`, `--random=0`, `--recurse`.
     jobs: number of processes, `--jobs=`. trialMode: words before all others (default `--reporter=bwverbose`).
     trialArgs: more words. The other arguments are those of ShellCommand. All may be renderable.
+
+    Each test that went wrong is kept as a test result, with what trial says of it; at most 2000.
 
     A subclass may set any of them as attributes of its class.
     """
@@ -173,6 +176,8 @@ class Trial(MadeCommand, ShellCommand):
         return await super().run()
 
     def createSummary(self, stdio: Any = None) -> Any:
+        for test in self.output.wrong:
+            self._tell(test)
         for name, text in (("problems", self.output.problems()), ("warnings", self.output.warnings())):
             if text:
                 self.note_text(name, text)
@@ -181,6 +186,12 @@ class Trial(MadeCommand, ShellCommand):
             self.setStatistic("tests-total", counts.total)
             self.setStatistic("tests-failed", counts.failed)
             self.setStatistic("tests-passed", max(0, counts.total - counts.failed - counts.skips - counts.todos))
+
+    def _tell(self, test: WrongTest) -> None:
+        """Its name begins with the reactor's, when that is given, so that runs with several are told apart."""
+        name = ((str(self.reactor),) if self.reactor else ()) + tuple(test.name.split("."))
+        status = self.build.build_status
+        status.addTestResult(TestResult(name, FAILURE, [test.how], {"log": test.text} if test.text else {}))
 
     def evaluateCommand(self, cmd: RemoteCommand) -> Any:
         result = super().evaluateCommand(cmd)

@@ -12,6 +12,13 @@ from buildbot.steps.findings import Findings, counted
 from buildbot.steps.shell import ShellCommand
 from buildbot.steps.subunitstream import Outcome, SubunitStream
 
+_VALUES = {
+    Outcome.SUCCESS: "1",
+    Outcome.EXPECTED_FAILURE: "1",
+    Outcome.FAILURE: "0",
+    Outcome.UNEXPECTED_SUCCESS: "0",
+}
+
 
 class _Bytes(LogObserver):
     """Gives standard output to the stream, as the bytes that it is."""
@@ -29,7 +36,8 @@ class SubunitShellCommand(ShellCommand):
     failureOnNoTests: no test at all is FAILURE (default False). The other arguments are those of ShellCommand. A failed
     test, an unexpected success, and a test that began and did not end are FAILURE. What is said about them is in the
     log `problems`. Version 2 needs a slave that sends bytes as they are: where one has made text of the packets, so
-    that no test can be read, the step is FAILURE and says so.
+    that no test can be read, the step is FAILURE and says so. Each test's result is kept in a set of test results, what
+    was said with it; a test that was skipped has neither passed nor failed there.
     """
 
     name = "shell"
@@ -41,6 +49,7 @@ class SubunitShellCommand(ShellCommand):
             error(f"SubunitShellCommand: failureOnNoTests is True or False, not {failureOnNoTests!r}")
         self.counts = dict.fromkeys(Outcome, 0)
         self._problems = Findings()
+        self._set = 0
         super().__init__(*args, **kwargs)
         self._stream = SubunitStream(self._ended)
         self.addLogObserver("stdio", _Bytes(self._stream))
@@ -58,9 +67,13 @@ class SubunitShellCommand(ShellCommand):
         """Whether there were tests, of which nothing can be said."""
         return self._stream.damaged and not self.total
 
+    async def addTestResultSets(self) -> None:
+        self._set = await self.addTestResultSet("subunit", "pass_fail", "boolean")
+
     def _ended(self, label: str, outcome: Outcome, details: str) -> None:
         self.counts[outcome] += 1
         self.setProgress("tests", self.total)
+        self.tell_test(self._set, _VALUES.get(outcome, str(outcome)), label, output=details)
         if outcome in (Outcome.FAILURE, Outcome.UNEXPECTED_SUCCESS):
             self._problems.add("problems", f"{label}: {outcome}\n{details}")
 

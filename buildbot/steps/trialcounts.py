@@ -12,7 +12,64 @@ from buildbot.steps.findings import Findings, counted
 _RAN = re.compile(r"Ran (\d{1,9}) tests? in ")
 _END = re.compile(r"(?:PASSED|FAILED)(?: \(([\w=, ]{0,300})\))?$")
 _TEST = re.compile(r".* \.\.\. +\[?[A-Za-z!?]")
+_NAME = re.compile(r"\S+$")
 _PLACE = re.compile(r"[^\s\]]+:\d+: [\w.]*$")
+
+
+_BAD = {"[FAIL]": "failure", "[ERROR]": "error", "[SUCCESS!?!]": "unexpected success"}
+MOST_TOLD = 2000  # tests that went wrong
+_LONGEST = 64 << 10  # characters of what is said about one
+_LONGEST_IN_ALL = 4 << 20
+_MOST_NAMES = 1000  # tests of which the same is said
+
+
+class WrongTest(NamedTuple):
+    """A test that went wrong: its name, how, and what is said about it."""
+
+    name: str
+    how: str
+    text: str
+
+
+class _Blocks:
+    """What is said between double lines: how it went, a traceback, an empty line, and the names of the tests."""
+
+    def __init__(self) -> None:
+        self.wrong: list[WrongTest] = []
+        self._how = ""
+        self._at_head = False
+        self._lines: list[str] = []
+        self._room = 0
+        self._room_in_all = _LONGEST_IN_ALL
+        self._names: list[str] = []
+
+    def feed(self, line: str) -> None:
+        if line.startswith(("=" * 70, "-" * 70)):
+            self.end()
+            self._at_head = line.startswith("=")
+        elif self._at_head:
+            self._at_head, self._how, self._lines = False, _BAD.get(line.strip(), ""), []
+            self._names, self._room = [], min(_LONGEST, self._room_in_all)
+        elif self._how:
+            self._inside(line)
+
+    def _inside(self, line: str) -> None:
+        size = len(line) + 1
+        if size <= self._room:
+            self._lines.append(line)
+            self._room -= size
+            self._room_in_all -= size
+        if not line:
+            self._names = []
+        elif len(self._names) < _MOST_NAMES:
+            self._names.append(line)
+
+    def end(self) -> None:
+        if self._how:
+            text = "".join(f"{line}\n" for line in self._lines)
+            told = [WrongTest(name, self._how, text) for name in self._names if _NAME.match(name)]
+            self.wrong += told[: MOST_TOLD - len(self.wrong)]
+        self._how, self._at_head = "", False
 
 
 class TrialCounts(NamedTuple):
@@ -55,16 +112,22 @@ class TrialTestCaseCounter(LogLineObserver):
         self._in_problems = False
         self._findings = Findings(("problems", "warnings"))
         self._seen: dict[str, int] = {}
+        self._blocks = _Blocks()
+
+    @property
+    def wrong(self) -> list[WrongTest]:
+        """The tests that went wrong, in the order in which they are told at the end."""
+        return self._blocks.wrong
 
     def outLineReceived(self, line: str) -> None:
         line = line[:MOST_EXAMINED]
         if end := _END.match(line):
             self.counts = _counts(self._ran or 0, end[1] or "")  # without tests it does not say how many
-            self._in_problems = False
+            self._end_of_problems()
             return
         if ran := _RAN.match(line):
             self._ran = int(ran[1])
-            self._in_problems = False
+            self._end_of_problems()
         elif line.startswith("=" * 70):
             self._in_problems = True
         elif _TEST.match(line):
@@ -72,7 +135,12 @@ class TrialTestCaseCounter(LogLineObserver):
             self.step.setProgress("tests", self.numTests)
         if self._in_problems:
             self._findings.more("problems", line)
+            self._blocks.feed(line)
         self._look_for_warning(line)
+
+    def _end_of_problems(self) -> None:
+        self._blocks.end()
+        self._in_problems = False
 
     def _look_for_warning(self, line: str) -> None:
         """It may stand behind the line of a test."""

@@ -98,6 +98,12 @@ _CONTRADICTIONS = (
         "SELECT s.id FROM buildsets AS s WHERE s.complete_at IS NULL "
         "AND NOT EXISTS (SELECT 1 FROM build_requests AS r WHERE r.buildset_id = s.id AND r.complete_at IS NULL)",
     ),
+    (
+        "set {} of results of tests has a name or a path that is not there",
+        "SELECT DISTINCT r.set_id FROM test_results AS r WHERE "
+        "(r.name_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM test_texts AS t WHERE t.id = r.name_id)) "
+        "OR (r.path_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM test_texts AS t WHERE t.id = r.path_id))",
+    ),
 )
 
 

@@ -114,14 +114,20 @@ def old_builds(store: Queries, builder: BuilderID, age: Age, told: Told, after: 
     return _window(found, after, last)
 
 
+_WITH = {
+    "steps": "steps AS s WHERE s.build_id = b.id",
+    "logs": "steps AS s JOIN logs AS l ON l.step_id = s.id AND l.removed_at IS NULL WHERE s.build_id = b.id",
+    "data": "build_data AS d WHERE d.build_id = b.id",
+}
+
+
 def builds_with_old(store: Queries, what: str, builder: BuilderID, age: Age, told: Told, after: int) -> Window:
-    """Numbers of builds that are too old to keep their steps or logs (`what`) and still have some."""
+    """Numbers of builds that are too old to keep their steps, logs or data (`what`) and still have some."""
     last = last_old_number(store, builder, age.newest or 0)
-    logs = "JOIN logs AS l ON l.step_id = s.id AND l.removed_at IS NULL"
     found = store.column(
         "SELECT b.number FROM builds AS b WHERE b.builder_id = ? AND b.number > ? AND b.number <= ? "
-        f"AND b.complete_at < ? AND b.complete_at < ? AND {_NOT_NEEDED} AND EXISTS (SELECT 1 FROM steps AS s "
-        f"{logs if what == 'logs' else ''} WHERE s.build_id = b.id) ORDER BY b.number LIMIT ?",
+        f"AND b.complete_at < ? AND b.complete_at < ? AND {_NOT_NEEDED} AND EXISTS (SELECT 1 FROM {_WITH[what]}) "
+        "ORDER BY b.number LIMIT ?",
         builder,
         after,
         min(last, after + WINDOW),
@@ -167,6 +173,9 @@ def logs_removed_since(store: Queries, since: float, after: LogID, limit: int) -
 
 
 _OF_STEPS = (
+    "DELETE FROM test_results WHERE (set_id, ordinal) IN (SELECT r.set_id, r.ordinal FROM test_result_sets AS s "
+    "JOIN test_results AS r ON r.set_id = s.id WHERE s.build_id = ? LIMIT ?)",
+    "DELETE FROM test_result_sets WHERE id IN (SELECT id FROM test_result_sets WHERE build_id = ? LIMIT ?)",
     "DELETE FROM logs WHERE id IN (SELECT l.id FROM steps AS s JOIN logs AS l ON l.step_id = s.id "
     "WHERE s.build_id = ? AND l.removed_at IS NOT NULL LIMIT ?)",
     "DELETE FROM step_urls WHERE step_id IN (SELECT s.id FROM steps AS s JOIN step_urls AS u ON u.step_id = s.id "

@@ -341,3 +341,51 @@ CREATE TABLE retention_passes (         -- when what is old was looked for; the 
     removed TEXT NOT NULL CHECK (json_valid(removed)),  -- JSON: how many of each kind
     problem TEXT                        -- what kept it from its end; NULL: nothing
 ) STRICT;
+
+CREATE TABLE build_data (               -- what steps keep of a build besides its logs
+    build_id INTEGER NOT NULL REFERENCES builds ON DELETE CASCADE,  -- the build
+    name TEXT NOT NULL,                 -- by which steps find it
+    value BLOB NOT NULL,                -- the bytes, secrets in them hidden
+    source TEXT NOT NULL,               -- shown to people: where the value comes from
+    PRIMARY KEY (build_id, name)
+) STRICT;
+
+CREATE TABLE test_result_sets (         -- results of one kind that a step tells
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+    builder_id INTEGER NOT NULL REFERENCES builders,  -- the builder of the build
+    build_id INTEGER NOT NULL REFERENCES builds ON DELETE CASCADE,  -- the build
+    step_id INTEGER NOT NULL REFERENCES steps ON DELETE CASCADE,  -- the step that tells them
+    number INTEGER NOT NULL,            -- from 0 in each step
+    description TEXT NOT NULL,          -- what they are, for people; the same in each build
+    category TEXT NOT NULL,             -- 'pass_fail', 'code_issue' ...: whether a value means passed or failed
+    value_unit TEXT NOT NULL,           -- of the values: 'boolean', 'message', 'ms' ...
+    told INTEGER NOT NULL,              -- how many results the step has told, also those that are not kept
+    passed INTEGER NOT NULL,            -- how many of them passed
+    failed INTEGER NOT NULL,            -- how many of them failed
+    UNIQUE (step_id, number)
+) STRICT;
+CREATE INDEX test_result_sets_build ON test_result_sets (build_id, id);
+CREATE INDEX test_result_sets_builder ON test_result_sets (builder_id, id);
+
+CREATE TABLE test_texts (               -- names of tests and paths of their code, each once a builder
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+    builder_id INTEGER NOT NULL REFERENCES builders,  -- the builder
+    text TEXT NOT NULL,                 -- the name, or the path
+    used_by INTEGER NOT NULL,           -- no set with a number higher by testresults.LAG refers to it
+    UNIQUE (builder_id, text)
+) STRICT;
+CREATE INDEX test_texts_used ON test_texts (builder_id, used_by);
+
+CREATE TABLE test_results (             -- one value of a test, or of a place in the code
+    set_id INTEGER NOT NULL REFERENCES test_result_sets ON DELETE CASCADE,  -- the set
+    ordinal INTEGER NOT NULL,           -- from 0 in each set, as the step told them
+    name_id INTEGER,                    -- of test_texts: the test; NULL: the place alone is known
+    path_id INTEGER,                    -- of test_texts: the file of its code; NULL: not told
+    line INTEGER,                       -- in that file; NULL: not told
+    duration_ns INTEGER,                -- how long it took, nanoseconds; NULL: not told
+    value TEXT NOT NULL,                -- in the unit of the set
+    passed INTEGER CHECK (passed IN (0, 1)),  -- NULL: the value says neither
+    details TEXT CHECK (details IS NULL OR json_valid(details)),  -- JSON: what is said about it; NULL: nothing
+    PRIMARY KEY (set_id, ordinal)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX test_results_failed ON test_results (set_id, name_id) WHERE passed = 0;

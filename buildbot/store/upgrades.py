@@ -71,13 +71,70 @@ CREATE TABLE retention_passes (
 """
 
 
-def _to_2(store: Store) -> None:
-    """What durable builds, pauses and retention need."""
-    for statement in _TO_2.split(";"):
+def _run(store: Store, script: str) -> None:
+    for statement in script.split(";"):
         if statement.strip():
             store.execute(statement)
 
 
-UPGRADES: tuple[Callable[[Store], None], ...] = (_to_2,)
+def _to_2(store: Store) -> None:
+    """What durable builds, pauses and retention need."""
+    _run(store, _TO_2)
+
+
+_TO_3 = """
+CREATE TABLE build_data (
+    build_id INTEGER NOT NULL REFERENCES builds ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    value BLOB NOT NULL,
+    source TEXT NOT NULL,
+    PRIMARY KEY (build_id, name)
+) STRICT;
+CREATE TABLE test_result_sets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    builder_id INTEGER NOT NULL REFERENCES builders,
+    build_id INTEGER NOT NULL REFERENCES builds ON DELETE CASCADE,
+    step_id INTEGER NOT NULL REFERENCES steps ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    description TEXT NOT NULL,
+    category TEXT NOT NULL,
+    value_unit TEXT NOT NULL,
+    told INTEGER NOT NULL,
+    passed INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    UNIQUE (step_id, number)
+) STRICT;
+CREATE INDEX test_result_sets_build ON test_result_sets (build_id, id);
+CREATE INDEX test_result_sets_builder ON test_result_sets (builder_id, id);
+CREATE TABLE test_texts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    builder_id INTEGER NOT NULL REFERENCES builders,
+    text TEXT NOT NULL,
+    used_by INTEGER NOT NULL,
+    UNIQUE (builder_id, text)
+) STRICT;
+CREATE INDEX test_texts_used ON test_texts (builder_id, used_by);
+CREATE TABLE test_results (
+    set_id INTEGER NOT NULL REFERENCES test_result_sets ON DELETE CASCADE,
+    ordinal INTEGER NOT NULL,
+    name_id INTEGER,
+    path_id INTEGER,
+    line INTEGER,
+    duration_ns INTEGER,
+    value TEXT NOT NULL,
+    passed INTEGER CHECK (passed IN (0, 1)),
+    details TEXT CHECK (details IS NULL OR json_valid(details)),
+    PRIMARY KEY (set_id, ordinal)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX test_results_failed ON test_results (set_id, name_id) WHERE passed = 0;
+"""
+
+
+def _to_3(store: Store) -> None:
+    """A place for the results of tests, and for data of builds."""
+    _run(store, _TO_3)
+
+
+UPGRADES: tuple[Callable[[Store], None], ...] = (_to_2, _to_3)
 
 SCHEMA_VERSION = FIRST_SCHEMA + len(UPGRADES)

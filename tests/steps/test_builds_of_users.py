@@ -168,7 +168,7 @@ class TestWhatStepsReach(RigCase):
         assert seen == [SUCCESS, WARNINGS]
         assert built.results["d"] == SKIPPED
 
-    async def test_results_of_tests_are_kept_until_the_build_ends(self) -> None:
+    async def test_results_of_tests_are_known_to_later_steps(self) -> None:
         def tells(step: Any) -> None:
             step.build.build_status.addTestResult(TestResult(("mod", "one"), FAILURE, ["bad"], {"out": "x"}))
 

@@ -11,6 +11,7 @@ from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
 from buildbot.steps.python import PyFlakes, PyLint, Sphinx
 from buildbot.steps.python_twisted import Trial
 from buildbot.steps.trialcounts import countFailedTests
+from buildbot.store import testresults
 from tests.rig import Source
 from tests.steps.case import StepsCase
 from tests.tools import require_tool
@@ -42,6 +43,14 @@ class TestPyLint(StepsCase):
         assert built.step("s20").state_text == "pylint (warnings): 1 convention, 1 warning"
         assert built.step("s28").state_text == "pylint (warnings): 1 convention, 1 refactor, 1 warning"
         assert built.step("s16").state_text == "pylint (warnings): 1 convention, 1 info"
+        store = built.rig.store
+        kept = [
+            [(each.path, each.line, each.value[:6]) for each in testresults.page(store, row.id, 0, 9, failed=False)]
+            for row in testresults.sets_of(store, built.row.id, 10)
+        ]
+        assert kept[0] == []  # it does not say which file
+        assert kept[1] == [("a.py", 1, "[C0111"), ("a.py", 2, "[W0611"), ("a.py", 3, "[R] Fe")]
+        assert kept[2] == [("a.py", 1, "C0114:"), ("a.py", 9, "I0011:")]
 
     def test_store_results_is_a_bool(self) -> None:
         PyLint(command="pylint", store_results=False)

@@ -9,6 +9,7 @@ from twisted.internet import defer
 from buildbot.config import names
 from buildbot.config.errors import ConfigErrors
 from buildbot.process.results import CANCELLED, SUCCESS
+from buildbot.store import testresults
 from tests.rig import Built, RigCase
 
 names.install()
@@ -28,7 +29,7 @@ class Tells(buildstep.BuildStep):
     def run(self) -> Any:
         self.addTestResult(self.setid, "1", test_name="one", duration_ns=5)
         yield self.setBuildData("diff", b"{}", "Tells")
-        self.setProperty("told", [self.test_result_sets[0].results[0].test_name, self.build.build_data["diff"][1]])
+        self.setProperty("told", self.build.build_data["diff"][1])
         return SUCCESS
 
 
@@ -57,7 +58,12 @@ class TestSteps(RigCase):
         assert self.flushLoggedErrors(LogTooLong)
 
     async def test_results_of_tests_and_data_of_the_build(self) -> None:
-        assert (await self.run_one(Tells())).properties["told"] == ["one", "Tells"]
+        built = await self.run_one(Tells())
+        assert built.properties["told"] == "Tells"
+        (tests,) = testresults.summaries(built.rig.store, built.row.id, 10, 10)
+        assert (tests.set.step, tests.set.description, tests.set.counts) == ("tells", "unit tests", (1, 1, 0))
+        (one,) = testresults.page(built.rig.store, tests.set.id, 0, 10, failed=False)
+        assert (one.name, one.value, one.duration_ns, one.passed) == ("one", "1", 5, 1)
 
     async def test_a_step_cancels_itself(self) -> None:
         class Cancels(buildstep.BuildStep):

@@ -9,8 +9,10 @@ from typing import Any
 from buildbot.model import NewChange
 from buildbot.process.properties import Interpolate
 from buildbot.process.results import FAILURE, SKIPPED, SUCCESS, WARNINGS
+from buildbot.process.testresults import as_it_was
 from buildbot.steps.python import BuildEPYDoc, PyFlakes, PyLint, Sphinx
 from buildbot.steps.python_twisted import BuildDebs, HLint, ProcessDocs, RemovePYCs, Trial
+from buildbot.store import testresults
 from tests.dialects.catalogue.case import Here, case
 from tests.rig import Source
 from tests.tools import require_tool
@@ -77,6 +79,11 @@ async def pylint_is_counted_and_its_exit_code_read(here: Here) -> None:
     assert built.step("pylint").state_text == "pylint (failure): 1 convention, 1 warning, 1 error"
     assert [built.properties[f"pylint-{kind}"] for kind in ("convention", "error", "total")] == [1, 1, 3]
     assert "E0602" in built.text("pylint", "error")
+    (tests,) = testresults.sets_of(built.rig.store, built.row.id, 10)
+    assert (tests.description, tests.category, tests.counts) == ("Pylint warnings", "code_issue", (3, 0, 3))
+    kept = testresults.page(built.rig.store, tests.id, 0, 10, failed=True)
+    (one,) = [each for each in kept if "E0602" in each.value]
+    assert (one.path, one.line, one.name) == ("a.py", 6, None)
 
 
 @case(Sphinx)
@@ -112,6 +119,10 @@ async def tests_of_trial_are_run_and_counted(here: Here) -> None:
     assert "Ran 4 tests" not in built.text("trial", "problems")
     assert built.text("trial", "warnings").endswith("t.py:3: UserWarning: old\n")
     assert "test_bad" in built.text("trial", "test.log")
+    told = testresults.of_unit(built.rig.store, built.row.id, "result", 10)
+    assert [each.name for each in told if each.passed == 0] == ["t_all.T.test_bad", "t_all.T.test_error", "t_none"]
+    assert "it is bad" in as_it_was(told[0]).getLogs()["log"]
+    assert as_it_was(told[1]).getText() == ["error"]
     assert built.step("trial_1").state_text == "1 test passed"
     assert set(built.logs("trial_1")) > {"stdio", "test.log"}
     of_processes = [name for name in built.logs("trial_1") if name.startswith("out.")]

@@ -7,6 +7,7 @@ from typing import Any
 from buildbot.config.errors import ConfigErrors
 from buildbot.process.properties import Interpolate, Property
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS
+from buildbot.process.testresults import as_it_was
 from buildbot.steps import vstudio
 from buildbot.steps.cmake import CMake
 from buildbot.steps.cppcheck import Cppcheck
@@ -14,6 +15,7 @@ from buildbot.steps.maxq import MaxQ
 from buildbot.steps.mswin import Robocopy
 from buildbot.steps.mtrlogobserver import MTR
 from buildbot.steps.subunit import SubunitShellCommand
+from buildbot.store import testresults
 from tests.dialects.catalogue.case import Here, case
 from tests.steps.test_mtr import OUTPUT
 from tests.tools import require_tool
@@ -102,6 +104,12 @@ async def tests_that_speak_subunit(here: Here) -> None:
         assert built.step(name).state_text == "2 tests 1 passed 1 failed (failure)"
         assert "t_mine.T.test_b: failure\n" in built.text(name, "problems")
         assert "it is \u00f3 bad" in built.text(name, "problems")
+        (tests,) = [row for row in testresults.sets_of(built.rig.store, built.row.id, 9) if row.step == name]
+        kept = testresults.page(built.rig.store, tests.id, 0, 9, failed=False)
+        good, bad = sorted(kept, key=lambda each: each.name or "")
+        assert (good.name, good.passed, good.details) == ("t_mine.T.test_a", 1, None)
+        assert (bad.name, bad.passed) == ("t_mine.T.test_b", 0)
+        assert "it is \u00f3 bad" in as_it_was(bad).getLogs()["output"]
     assert built.step("shell_2").state_text == "no tests run"
 
 

@@ -82,6 +82,9 @@ class TestOlderWords(SynchronousTestCase):
         rule = made.rule("logs", "fast")
         assert rule is not None
         self.assertEqual(rule.seconds, 28 * DAY)
+        self.assertIsNone(made.rule("data", "fast"))
+        both = plan(configurators=[JanitorConfigurator(logHorizon=3, build_data_horizon=timedelta(weeks=1))])
+        self.assertEqual([both.rule(what, "fast").seconds for what in ("logs", "data")], [3 * DAY, 7 * DAY])  # type: ignore[union-attr]
         saturday = time.mktime((2026, 5, 2, 13, 0, 0, 0, 0, -1))
         due = time.localtime(made.next_after(saturday))
         self.assertEqual((due.tm_wday, due.tm_mday, due.tm_hour, due.tm_min), (6, 3, 12, 0))

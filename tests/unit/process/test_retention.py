@@ -24,6 +24,7 @@ from buildbot.store import (
     Store,
     absences,
     actions,
+    builddata,
     builders,
     builds,
     buildsets,
@@ -108,6 +109,17 @@ class TestBuilds(RetentionCase):
             self.assertEqual(self.numbers(name), numbers[-5:], name)
         self.assertEqual(self.count("builds", "complete_at IS NULL"), 3)
         self.assertEqual(self.count("steps", "build_id NOT IN (SELECT id FROM builds)"), 0)
+
+    def test_data_of_builds_goes_by_a_rule_of_its_own_and_with_its_build(self) -> None:
+        name, builder = next(iter(self.made.builders.items()))
+        for number in self.numbers(name):
+            id = self.store.value("SELECT id FROM builds WHERE builder_id = ? AND number = ?", builder, number)
+            self.store.transact(builddata.put, id, "diff", b"{}", "Step")
+        numbers = "SELECT b.number FROM build_data AS d JOIN builds AS b ON b.id = d.build_id ORDER BY b.number"
+        self.look(Keep("data", newest=4))
+        self.assertEqual(self.store.column(numbers), self.numbers(name)[-4:])
+        self.look(Keep("builds", newest=2), now=NOW + 7200)
+        self.assertEqual(self.store.column(numbers), self.numbers(name)[-2:])
 
     def test_their_requests_and_source_stamps_go_with_them(self) -> None:
         self.look(Keep("builds", newest=2))
