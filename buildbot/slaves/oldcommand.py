@@ -179,7 +179,7 @@ class OlderCommand:
             case "stat":
                 self._result = _numbers(value)
             case "files":
-                self._result = _names(value)
+                self._result = _names([*(self._result or ()), *_names(value)])  # of all its parts
             case str():
                 self._other(key, value)
             case _:

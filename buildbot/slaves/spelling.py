@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from buildbot.process.slaveport import CommandRefused
 
 LONGEST_BLOCK = 64 * 1024  # of a file that is sent or fetched
+DEEPEST = 16  # directories in the place of one `**`, for slaves whose glob does not know it
 
 
 class Part(NamedTuple):
@@ -114,7 +115,11 @@ class Spelling:
         return [Part(name, {"file": self._place(name, args, "file", "path")})]
 
     def _glob(self, name: str, args: dict[str, Any]) -> list[Part]:
-        return [Part(name, {"path": self._place(name, args, "path", "glob")})]
+        path = self._place(name, args, "path", "glob")
+        before, deep, after = path.partition("**/")
+        if self._counts_lines or not deep or (before and not before.endswith(("/", "\\"))):  # it is on Python 3
+            return [Part(name, {"path": path})]
+        return [Part(name, {"path": f"{before}{'*/' * depth}{after}"}) for depth in range(DEEPEST + 1)]
 
     def _listdir(self, name: str, args: dict[str, Any]) -> list[Part]:
         return [Part(name, {"dir": self._place(name, args, "dir", "path")})]

@@ -108,19 +108,20 @@ class Dialect(Here):
 
     async def _files(self) -> None:
         wanted = [
-            ("mkdir", {"dir": ["one", "two/deep"]}),
+            ("mkdir", {"dir": ["one", "two/deep", "two/a/b/deep"]}),
             ("cpdir", {"fromdir": "two", "todir": "copy"}),
             ("stat", {"file": "deep", "workdir": "copy"}),
             ("stat", {"file": "none"}),
             ("listdir", {"dir": "."}),
             ("glob", {"path": "*o*"}),
+            ("glob", {"path": "**/deep"}),
             ("rmdir", {"dir": ["one", "two"], "timeout": 60}),
             ("rmdir", {"dir": "never was"}),
             ("listdir", {"dir": ".", "workdir": "copy"}),
         ]
         (self.there / "a file").write_text("x")
-        made, copied, found, absent, listed, globbed, removed, never, left = await self.outcomes(*wanted)
-        for outcome in (made, copied, found, listed, globbed, removed, never, left):
+        made, copied, found, absent, listed, globbed, deep, removed, never, left = await self.outcomes(*wanted)
+        for outcome in (made, copied, found, listed, globbed, deep, removed, never, left):
             self.assertEqual((outcome["state"], outcome["rc"], outcome["error"]), ("finished", 0, None))
         self.assertEqual(len(found["result"]), 10)
         self.assertEqual(absent["rc"], 2)
@@ -128,7 +129,9 @@ class Dialect(Here):
         self.assertEqual(listed["result"], sorted(listed["result"]))
         self.assertEqual(globbed["result"], sorted(globbed["result"]))
         self.assertIn(str(self.there / "copy"), globbed["result"])
-        self.assertEqual(left["result"], ["deep"])
+        for name in ("two", "two/a/b", "copy", "copy/a/b"):
+            self.assertIn(str(self.there / name / "deep"), deep["result"])
+        self.assertEqual(left["result"], ["a", "deep"])
         self.assertFalse((self.there / "one").exists() or (self.there / "two").exists())
         one = ("rmfile", {"path": "a file"})
         gone, again, directory = await self.outcomes(one, one, ("rmfile", {"path": "copy"}))

@@ -124,7 +124,17 @@ class OtherSlave(PeerCase):
         await self.exercise(Darcs, darcs, {"repourl": darcs.url})
         cvs = CVSRepository(self.processes, where / "cvs")
         options = {"cvsroot": cvs.root, "cvsmodule": "module", "login": "wonder-land"}
-        await self.exercise(CVS, cvs, options | {"env": {"CVS_PASSFILE": str(where / "passfile")}})
+        options |= {"env": {"CVS_PASSFILE": str(where / "passfile")}}
+        await self.exercise(CVS, cvs, options)
+        # what is ignored, at every depth
+        names = (".cvsignore", "lib/.cvsignore", "lib/deep/.cvsignore")
+        cvs.commit(**{name.replace("/", "__"): "*.made\n" for name in names})
+        for method in ("clobber", "fresh"):
+            await self.good(CVS(**options, workdir=CVS.name, mode="full", method=method))
+            made = list(self.work.rglob("*.made"))
+            self.assertEqual(made, [], method)
+            for name in names:
+                (self.work / name).with_name("x.made").write_text("")
 
     async def test_stand_ins(self) -> None:
         p4 = Perforce(self.rig.base / "p4")
@@ -162,10 +172,13 @@ class OtherSlave(PeerCase):
         self.assertEqual((self.work / "app" / "a").read_text(), "one\n")
         (self.work / "own").write_text("mine")
         app.commit("b", a="two\n")
+        for directory in (".repo/projects/app.git", ".repo/projects/app.git/refs/heads"):
+            (self.work / directory / "index.lock").touch()
         await self.good(Repo(**options), Source(patch=(0, DIFF, "app/lib")))
         self.assertEqual((self.work / "app" / "a").read_text(), "two\n")
         self.assertEqual((self.work / "app" / "lib" / "b").read_text(), "patched\n")
         self.assertTrue((self.work / "own").exists())
+        self.assertEqual([path for path in (self.work / ".repo").rglob("*.lock") if path.is_file()], [])
         await self.good(Repo(**options, mode="full"))
         self.assertEqual((self.work / "app" / "lib" / "b").read_text(), "b\n")
         self.assertFalse((self.work / "own").exists())
@@ -181,6 +194,20 @@ class TestSlave08(OtherSlave):
 
     peer_name: ClassVar[str] = "slave-0.8.14"
     tac: ClassVar[str] = SLAVE_TAC
+
+
+class TestSlave07(PeerCase):
+    """buildslave 0.7, which lacks what these steps need."""
+
+    peer_name: ClassVar[str] = "slave-0.7.12"
+    tac: ClassVar[str] = SLAVE_TAC.replace("buildslave.bot", "buildbot.slave.bot").replace(", maxdelay=1", "")
+
+    async def test_a_step_says_what_the_slave_lacks(self) -> None:
+        await self.connect()
+        built = await self.run_steps(SVN("file:///nowhere"))
+        self.assertIs(built.result, Result.EXCEPTION)
+        told = built.text("svn", "err.text")
+        self.assertIn("slave bot (buildslave 0.7.12) does not know the command 'stat'; install a newer", told)
 
 
 del OtherSlave, PeerCase
