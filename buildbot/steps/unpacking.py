@@ -75,6 +75,8 @@ def unpack(stream: Path, target: Path, compress: str | None, stop: Event) -> int
 def _put(tar: Any, entry: tarfile.TarInfo, target: Path, stop: Event, tag: str) -> None:
     """tag: the same when the stream is unpacked again, so that what was half written is written over."""
     if entry.name.rstrip("/") in ("", "."):
+        if not entry.isdir():  # slaves of other eras send a file so, where a directory should be
+            raise BadStream("it is no directory")
         return  # the directory itself
     if entry.issparse():
         raise BadStream(f"{entry.name!r} is a file with holes")

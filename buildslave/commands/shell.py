@@ -286,9 +286,11 @@ class ShellCommand(Command):
             f"exit code {ended.code}" if ended.signal is None else f"ended by {platform.signal_name(ended.signal)}"
         )
         self.channel.header(f"{how}, elapsed time {seconds:.3f} s\n")
+        reason = None if self._ending is None else self._ending.reason
         return Outcome(
-            rc=-1 if ended.code is None else ended.code,
-            reason=None if self._ending is None else self._ending.reason,
+            # what a program says that was told to end is no result: it may catch the signal and say 0
+            rc=-1 if ended.code is None or reason is not None else ended.code,
+            reason=reason,
             signal=ended.signal,
             error=error,
         )

@@ -9,12 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.dialects.catalogue import factories, files, gits, master, of_08, of_09, packages, python, shell, tools
+from tests.dialects.catalogue import (
+    arguments,
+    factories,
+    files,
+    gits,
+    master,
+    of_08,
+    of_09,
+    packages,
+    python,
+    shell,
+    tools,
+)
 from tests.dialects.catalogue.case import Case
 
 TABLE: tuple[Case, ...] = tuple(
     found
-    for module in (shell, files, master, tools, python, packages, gits, factories, of_08, of_09)
+    for module in (arguments, shell, files, master, tools, python, packages, gits, factories, of_08, of_09)
     for found in vars(module).values()
     if isinstance(found, Case)
 )

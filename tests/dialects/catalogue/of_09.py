@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import defer
 
 from buildbot.config import names
-from buildbot.process.results import EXCEPTION, FAILURE, SUCCESS
+from buildbot.process.results import EXCEPTION, FAILURE, SUCCESS, WARNINGS
 from tests.dialects.catalogue.case import Here, case
 from tests.rig import Built
 
@@ -19,6 +19,8 @@ from buildbot.process import buildstep, logobserver, remotecommand  # noqa: E402
 from buildbot.process.buildstep import BuildStep  # noqa: E402
 from buildbot.status.logfile import HEADER, STDERR, STDOUT  # noqa: E402
 from buildbot.steps.worker import CompositeStepMixin  # noqa: E402
+
+NAME = "caf\u00e9 au lait"
 
 
 class GenerateStages(buildstep.ShellMixin, steps.BuildStep):
@@ -75,6 +77,62 @@ class Files(CompositeStepMixin, buildstep.BuildStep):
         self.setProperty("found", [failed, text, none, there, names, mode, listed, gone, removed, wrong])
         yield self.getFileContentFromWorker("none", abandonOnFailure=True)
         return SUCCESS
+
+
+class MoreFiles(CompositeStepMixin, buildstep.BuildStep):
+    """What has no place, many files, and names and contents of any kind."""
+
+    name = "more files"
+
+    @defer.inlineCallbacks
+    def run(self) -> Any:
+        many = [f"{NAME} {number}" for number in range(300)]
+        for path in ("build/x", f"build/{NAME}/y"):
+            yield self.runMkdir(path)
+        text = "line \u00e9\n" * 20_000
+        yield self.downloadFileContentToWorker(f"{NAME}/big", text)
+        yield self.downloadFileContentToWorker("bytes", b"\xff\x00", workdir="build/x")
+        cmd = remotecommand.RemoteShellCommand("build/x", ["touch", *many], collectStdout=True)
+        yield self.runCommand(cmd)
+        big = yield self.getFileContentFromWorker(f"{NAME}/big")
+        odd = yield self.getFileContentFromWorker("x/bytes")
+        found = yield self.runGlob(f"build/x/{NAME}*")
+        none = yield self.runGlob("build/x/none*")
+        again = yield self.runMkdir("build/x", abandonOnFailure=False)
+        no_place = yield self.runMkdir("build/x/bytes/z", abandonOnFailure=False)
+        no_file = yield self.runRmFile("build/x/none", abandonOnFailure=False)
+        no_directory = yield self.runRmdir("build/none", abandonOnFailure=False)
+        directory = yield self.pathExists(f"build/{NAME}")
+        self.setProperty("same", [cmd.rc, big == text, odd, len(found), none, directory])
+        self.setProperty("failed", [again, no_place, no_file, no_directory])
+        yield self.runRmFile("build/x/none")
+        return SUCCESS
+
+
+class Programs(buildstep.ShellMixin, buildstep.BuildStep):
+    """A program of every way to be asked for, and what it left."""
+
+    name = "programs"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**self.setupShellMixin(kwargs))
+
+    async def run(self) -> int:
+        first = await self.makeRemoteShellCommand(collectStdout=True, collectStderr=True, stdioLogName="first")
+        await self.runCommand(first)
+        second = await self.makeRemoteShellCommand(
+            command="cat; pwd", initialStdin=first.stdout, env={"B": "two"}, collectStdout=True, stdioLogName=None
+        )
+        await self.runCommand(second)
+        third = remotecommand.RemoteShellCommand(
+            self.workdir, ["sh", "-c", "echo told; exit 4"], decodeRC={4: WARNINGS}, logEnviron=False
+        )
+        third.useLog(self.addLog("mine"), True, "stdio")
+        await self.runCommand(third)
+        self.setProperty(
+            "said", [first.stdout, first.stderr, first.rc, second.stdout, third.results(), third.didFail()]
+        )
+        return third.results()
 
 
 class ChainedFiles(CompositeStepMixin, buildstep.BuildStep):
@@ -182,6 +240,24 @@ async def steps_that_a_command_names(here: Here) -> None:
     built = await run_one(here, GenerateStages(name="generate", command="printf '[x] one\\n[x] two\\nno\\n'"))
     assert list(built.results) == ["generate", "one", "two"]
     assert built.text("two") == "two\n"
+
+
+@case(BuildStep)
+async def files_of_any_name_and_content(here: Here) -> None:
+    built = await here.run_steps(MoreFiles(flunkOnFailure=False))
+    assert built.results == {"more files": FAILURE}, [built.text("more files", log) for log in built.logs("more files")]
+    assert built.properties["same"] == [0, True, "\ufffd\x00", 300, [], True]
+    assert built.properties["failed"] == [False, True, True, False]
+
+
+@case(BuildStep)
+async def programs_of_steps_of_ones_own(here: Here) -> None:
+    built = await here.run_steps(Programs(command="echo $A$B; echo err >&2; exit 3", env={"A": "one"}, workdir="w"))
+    assert built.results == {"programs": WARNINGS}
+    said = ["one\n", "err\n", 3, f"one\n{here.work.parent / 'w'}\n", WARNINGS, False]
+    assert built.properties["said"] == said, built.properties["said"]
+    assert set(built.logs("programs")) == {"first", "mine"}, built.logs("programs").keys()
+    assert built.text("programs", "mine") == "told\n"
 
 
 @case(BuildStep)

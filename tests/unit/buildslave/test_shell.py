@@ -188,7 +188,7 @@ class Ending(SlaveCase):
         await self.master.until(lambda: self.master.log("1").text("stdout"))
         await self.master.call("interrupt", "1", "")
         outcome = await self.master.ended("1", 8)
-        self.assertEqual((outcome["rc"], outcome["reason"]), (7, "interrupted"))
+        self.assertEqual((outcome["rc"], outcome["reason"]), (-1, "interrupted"))
         self.assertIn(b"bye", self.master.log("1").text("stdout"))
 
     async def test_who_ignores_sigterm_is_killed(self) -> None:
