@@ -8,7 +8,10 @@ from buildbot.process.properties import Interpolate
 from buildbot.process.results import SUCCESS
 from buildbot.steps.gitdiffinfo import GitDiffInfo
 from buildbot.steps.shell import ShellCommand
+from buildbot.steps.source.gerrit import Gerrit
 from buildbot.steps.source.git import Git
+from buildbot.steps.source.github import GitHub
+from buildbot.steps.source.gitlab import GitLab
 from buildbot.steps.source.gitwriting import GitCommit, GitPush, GitTag
 from tests.dialects.catalogue.case import Here, case
 from tests.rig import Source
@@ -36,6 +39,28 @@ async def a_commit_is_made_and_pushed(here: Here) -> None:
     assert git(bare, "log", "-1", "--format=%an %ae %B", "main") == "The Robot robot@example.org b was here\n\nMore."
     assert git(bare, "show", "--name-only", "--format=", "main") == "made"
     assert git(here.work, "rev-parse", "v1^{commit}") == git(bare, "rev-parse", "main")
+
+
+@case(Gerrit, GitHub, GitLab)
+async def what_forges_propose(here: Here) -> None:
+    repository = Repository(here.rig.base / "forge")
+    repository.commit("first", a="one\n")
+    repository("checkout", "-q", "-b", "feature")
+    proposed = repository.commit("proposed", a="proposed\n")
+    for ref in ("refs/pull/7/head", "refs/changes/05/1205/3"):
+        repository("update-ref", ref, proposed)
+    repository("checkout", "-q", "main")
+    url = repository.url
+    request = {"target_branch": "main", "target_git_ssh_url": url, "source_git_ssh_url": url}
+    for step, branch, given in (
+        (GitHub(url, mode="full", method="clobber"), "refs/pull/7/head", {}),
+        (GitLab(url), "main", {**request, "source_branch": "feature"}),
+        (Gerrit(url), "main", {"event.patchSet.ref": "refs/changes/05/1205/3"}),
+    ):
+        built = await here.run_steps(step, sources=[Source(branch)], properties=given)
+        assert built.results == {"git": SUCCESS}, built.everything("git")
+        assert built.properties["got_revision"] == proposed
+        assert (here.work / "a").read_text() == "proposed\n"
 
 
 @case(GitDiffInfo)
