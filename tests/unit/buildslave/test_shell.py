@@ -203,7 +203,8 @@ class Ending(SlaveCase):
         await self.master.order("1", "shell", command=command, interruptSignal="USR1")
         await self.master.until(lambda: self.master.log("1").text("stdout"))
         await self.master.call("interrupt", "1", "")
-        self.assertEqual((await self.master.ended("1"))["rc"], 5)
+        self.assertEqual((await self.master.ended("1"))["rc"], -1)
+        self.assertIn(b"exit code 5", self.master.log("1").text("header"))
 
     async def test_a_silent_command_is_ended(self) -> None:
         outcome = await self.master.run("1", "shell", command="echo x; sleep 300", timeout=0.5)
