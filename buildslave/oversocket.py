@@ -102,9 +102,7 @@ class SocketLine:
 
     def _received(self, data: bytes) -> None:
         try:
-            message = msgpack.unpackb(
-                data, raw=False, strict_map_key=False, max_array_len=MOST_ITEMS, max_map_len=MOST_ITEMS, ext_hook=_plain
-            )
+            message = _unpacked(data)
         except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as problem:
             self._socket.drop(f"it sent what is not msgpack ({str(problem)[:200]})")
             return
@@ -192,14 +190,17 @@ class Calls:
         return self._worker
 
 
-def _plain(code: int, data: bytes) -> Any:
+def _unpacked(data: bytes) -> Any:
+    most = min(MOST_ITEMS, len(data))  # room is made for as many as are announced
+    return msgpack.unpackb(
+        data, raw=False, strict_map_key=False, max_array_len=most, max_map_len=most, ext_hook=_extension
+    )
+
+
+def _extension(code: int, data: bytes) -> Any:
     if code != TUPLE:
         raise ValueError(f"extension {code} is not known here")
-    return tuple(
-        msgpack.unpackb(
-            data, raw=False, strict_map_key=False, max_array_len=MOST_ITEMS, max_map_len=MOST_ITEMS, ext_hook=_plain
-        )
-    )
+    return tuple(_unpacked(data))
 
 
 def as_sendable(text: str) -> str:

@@ -1,8 +1,8 @@
 """A WebSocket to the master: the opening handshake with name and password, then binary messages both ways.
 
 What the messages mean is in `oversocket`. Whoever breaks the protocol is dropped with one line in the log. What comes
-is bounded: an answer to the handshake by the library (16 KiB), a message by `MESSAGE_BYTES`; and while the master does
-not read what it is sent, nothing is read from it.
+is bounded: an answer to the handshake by the library (16 KiB), a message by `MESSAGE_BYTES`, and so is what a master is
+sent that does not read, by `UNREAD_BYTES`.
 """
 
 import base64
@@ -35,6 +35,7 @@ from zope.interface import implementer
 from buildslave.line import Refused, prompt
 
 MESSAGE_BYTES = 16 * 1024 * 1024
+UNREAD_BYTES = 32 * 1024 * 1024
 UNAUTHORIZED = 401
 
 
@@ -57,6 +58,7 @@ class WebSocket(Protocol):
         self._message = bytearray()
         self._pings: deque[Deferred[None]] = deque()
         self._ended: Failure | None = None
+        self._unread: int | None = None  # bytes that wait for the master to read, since it does not; None: it reads
 
     # -- the connection
 
@@ -124,19 +126,23 @@ class WebSocket(Protocol):
 
     def _write(self, event: Event) -> None:
         transport: Any = self.transport
-        if self._ended is None:
-            transport.write(self._wire.send(event))
+        if self._ended is not None:
+            return
+        data = self._wire.send(event)
+        if self._unread is not None:
+            self._unread += len(data)
+            if self._unread > UNREAD_BYTES:
+                self.drop(f"it does not read: more than {UNREAD_BYTES} bytes wait")
+                return
+        transport.write(data)
 
-    # -- IPushProducer: what we send to a master that does not read
+    # -- IPushProducer: whether the master reads
 
     def pauseProducing(self) -> None:
-        transport: Any = self.transport
-        transport.pauseProducing()
+        self._unread = 0
 
     def resumeProducing(self) -> None:
-        transport: Any = self.transport
-        if self._ended is None:
-            transport.resumeProducing()
+        self._unread = None
 
     def stopProducing(self) -> None:
         """The connection is gone."""
@@ -194,12 +200,12 @@ class WebSocket(Protocol):
         self.abort()
 
     def _closed(self, event: CloseConnection) -> None:
-        if self._wire.state is ConnectionState.REMOTE_CLOSING:
-            self._write(event.response())
+        """By the master; or the library says with this what is wrong with a frame."""
+        if self._wire.state is ConnectionState.OPEN:
+            self.drop(f"it does not speak WebSocket ({event.reason})")
+            return
         self._end(Failure(ConnectionDone(f"the master closed the connection ({event.reason or event.code})")))
-        transport: Any = self.transport
-        transport.unregisterProducer()
-        transport.loseConnection()
+        self.abort()
 
     def _piece(self, data: bytes, finished: bool) -> None:
         self._message += data

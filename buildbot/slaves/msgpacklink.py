@@ -111,9 +111,10 @@ class MsgpackLink:
     # -- what comes
 
     def received(self, data: bytes) -> None:
+        most = min(MOST_ITEMS, len(data))  # room is made for as many as are announced
         try:
             message = msgpack.unpackb(
-                data, raw=False, strict_map_key=True, max_array_len=MOST_ITEMS, max_map_len=MOST_ITEMS, max_ext_len=0
+                data, raw=False, strict_map_key=True, max_array_len=most, max_map_len=most, max_ext_len=0
             )
         except (ValueError, msgpack.UnpackException) as problem:
             self._socket.drop(f"it sent what is not msgpack ({str(problem)[:200]})")

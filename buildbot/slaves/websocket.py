@@ -2,7 +2,8 @@
 
 The guards are those of Perspective Broker (`guard`): before login a connection may send `LOGIN_BYTES` in all and last
 `LOGIN_SECONDS`; after it, one message may hold `MESSAGE_BYTES`. A wrong password costs the same work as an unknown
-name. Whoever breaks the protocol is dropped with one line in the log. What the messages mean is in `msgpacklink`.
+name. Who leaves more than `UNREAD_BYTES` unread is dropped, and whoever breaks the protocol, with one line in the log.
+What the messages mean is in `msgpacklink`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 from typing import Protocol as Interface
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -33,6 +34,7 @@ from wsproto.events import (
     Request,
     TextMessage,
 )
+from zope.interface import implementer
 
 from buildbot.slaves.guard import FewLines, address_of, handshake_problem
 from buildbot.slaves.ports import MAX_NAME, Ports, User
@@ -40,6 +42,7 @@ from buildbot.slaves.ports import MAX_NAME, Ports, User
 LOGIN_BYTES = 8 * 1024
 LOGIN_SECONDS = 30.0
 MESSAGE_BYTES = 4 * 1024 * 1024
+UNREAD_BYTES = 32 * 1024 * 1024
 
 
 class SocketAvatar(Interface):
@@ -91,6 +94,7 @@ class SocketFactory(ServerFactory):
         return None
 
 
+@implementer(IPushProducer)
 class WebSocket(Protocol):
     """One connection. `user` is None until somebody has logged in on it."""
 
@@ -105,6 +109,7 @@ class WebSocket(Protocol):
         self._registered: User | None = None
         self._too_late: IDelayedCall | None = None
         self._over = False
+        self._unread: int | None = None  # bytes that wait for the peer to read, since it does not; None: it reads
 
     # -- the connection
 
@@ -115,6 +120,7 @@ class WebSocket(Protocol):
 
     def connectionMade(self) -> None:
         self._factory.connections.add(self)
+        self.transport.registerProducer(self, True)  # type: ignore[union-attr]
         self._too_late = self._clock.callLater(
             LOGIN_SECONDS, self.drop, f"it did not log in within {LOGIN_SECONDS:.0f} seconds"
         )
@@ -157,10 +163,15 @@ class WebSocket(Protocol):
     def close(self) -> None:
         if self._over:
             return
+        if self._wire.state is ConnectionState.OPEN:
+            self._write(CloseConnection(code=1000))
+        self._lose()
+
+    def _lose(self) -> None:
+        """End the connection when what was written is sent."""
         self._over = True
         transport: Any = self.transport
-        if self._wire.state is ConnectionState.OPEN:
-            transport.write(self._wire.send(CloseConnection(code=1000)))
+        transport.unregisterProducer()
         transport.loseConnection()
 
     def hold(self, held: bool) -> None:
@@ -170,8 +181,29 @@ class WebSocket(Protocol):
             (transport.pauseProducing if held else transport.resumeProducing)()
 
     def send(self, message: bytes) -> None:
-        if not self._over and self.transport is not None:
-            self.transport.write(self._wire.send(BytesMessage(message)))
+        self._write(BytesMessage(message))
+
+    def _write(self, event: Event) -> None:
+        if self._over or self.transport is None:
+            return
+        data = self._wire.send(event)
+        if self._unread is not None:
+            self._unread += len(data)
+            if self._unread > UNREAD_BYTES:
+                self.drop(f"it does not read: more than {UNREAD_BYTES} bytes wait")
+                return
+        self.transport.write(data)
+
+    # -- IPushProducer: whether the peer reads
+
+    def pauseProducing(self) -> None:
+        self._unread = 0
+
+    def resumeProducing(self) -> None:
+        self._unread = None
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
 
     # -- what comes
 
@@ -208,14 +240,15 @@ class WebSocket(Protocol):
             case BytesMessage():
                 self._piece(bytes(event.data), event.message_finished)
             case Ping():
-                self.transport.write(self._wire.send(event.response()))  # type: ignore[union-attr]
+                self._write(event.response())
             case Pong():
                 pass
+            case CloseConnection() if self._wire.state is ConnectionState.OPEN:  # the library's word for a bad frame
+                self.drop(f"it does not speak WebSocket ({event.reason})")
             case CloseConnection():
                 if self._wire.state is ConnectionState.REMOTE_CLOSING:
-                    self.transport.write(self._wire.send(event.response()))  # type: ignore[union-attr]
-                self._over = True
-                self.transport.loseConnection()  # type: ignore[union-attr]
+                    self._write(event.response())
+                self._lose()
             case TextMessage():
                 self.drop("it sent text, and not msgpack")
             case _:
@@ -241,13 +274,12 @@ class WebSocket(Protocol):
         if user is None or name is None:
             headers = [(b"WWW-Authenticate", b'Basic realm="buildbot"'), (b"Content-Length", b"0")]
             refusal = RejectConnection(status_code=401, headers=headers, has_body=False)
-            self.transport.write(self._wire.send(refusal))  # type: ignore[union-attr]
-            self._over = True
-            self.transport.loseConnection()  # type: ignore[union-attr]
+            self._write(refusal)
+            self._lose()
             return
         self.user = name
         self._forget_timer()
-        self.transport.write(self._wire.send(AcceptConnection()))  # type: ignore[union-attr]
+        self._write(AcceptConnection())
         self._registered = user
         user.connections.add(self)
         avatar: SocketAvatar = user.make_avatar(self)

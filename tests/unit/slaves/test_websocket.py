@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.spread import pb
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +18,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Ping, RejectConnection, Request
 from wsproto.events import TextMessage as Text
 
+from buildbot.slaves import websocket
 from buildbot.slaves.bridge import NoAnswer
 from buildbot.slaves.link import ANSWER_SECONDS, LinkLost, Refused
 from buildbot.slaves.msgpacklink import MsgpackLink
@@ -167,8 +169,25 @@ class TestMessages(SocketCase):
         socket, client = self.log_in()
         socket.dataReceived(client.send(Text("hello")))
         self.assert_dropped(socket)
-        socket, _ = self.log_in()
-        socket.dataReceived(b"\xff" * 100)
+        for frame in (b"\xff" * 100, b"\x82\x01x", b"\x83\x80\0\0\0\0", b"\x80\x80\0\0\0\0"):
+            self.setUp()  # lines are few for each port
+            socket, _ = self.log_in()
+            with capturedLogs() as logs:
+                socket.dataReceived(frame)
+            self.assert_dropped(socket)
+            self.assertIn("it does not speak WebSocket", " ".join(formatEvent(each) for each in logs))
+
+    def test_who_does_not_read_is_dropped(self) -> None:
+        self.patch(websocket, "UNREAD_BYTES", 10_000)
+        socket, client = self.log_in()
+        ping = client.send(Ping(b"x" * 125))
+        socket.pauseProducing()
+        socket.dataReceived(ping * 50)
+        socket.resumeProducing()
+        socket.pauseProducing()
+        socket.dataReceived(ping * 50)
+        self.assertFalse(socket.transport.disconnecting)  # type: ignore[union-attr]
+        socket.dataReceived(ping * 50)
         self.assert_dropped(socket)
 
     def test_closing_says_so(self) -> None:
