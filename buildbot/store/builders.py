@@ -9,9 +9,10 @@ from buildbot.model import Builder, BuilderID
 from buildbot.store.store import Queries, Store
 
 _COLUMNS = "id, name, position, description, tags, last_number, removed_at"
+COLUMNS = ", ".join(f"br.{name}" for name in _COLUMNS.split(", "))  # of the table as `br`, for `builder_of`
 
 
-def _builder(
+def builder_of(
     id: int, name: str, position: int, description: str, tags: str, last_number: int, removed_at: float | None
 ) -> Builder:
     return Builder(BuilderID(id), name, position, description, tuple(json.loads(tags)), last_number, removed_at)
@@ -19,7 +20,7 @@ def _builder(
 
 def sync(store: Store, wanted: Sequence[tuple[str, str, Sequence[str]]], now: float) -> dict[str, BuilderID]:
     """Make the rows agree with the configuration: (name, description, tags) in its order. Returns name -> id."""
-    known = {builder.name: builder for builder in store.all(_builder, f"SELECT {_COLUMNS} FROM builders")}
+    known = {builder.name: builder for builder in store.all(builder_of, f"SELECT {_COLUMNS} FROM builders")}
     names = set()
     for position, (name, description, tags) in enumerate(wanted):
         names.add(name)
@@ -48,21 +49,21 @@ def sync(store: Store, wanted: Sequence[tuple[str, str, Sequence[str]]], now: fl
 
 def present(store: Queries) -> list[Builder]:
     """The builders of the configuration in force, in its order."""
-    return store.all(_builder, f"SELECT {_COLUMNS} FROM builders WHERE removed_at IS NULL ORDER BY position")
+    return store.all(builder_of, f"SELECT {_COLUMNS} FROM builders WHERE removed_at IS NULL ORDER BY position")
 
 
 def all_of(store: Queries) -> list[Builder]:
     """Also those that the configuration no longer names."""
-    return store.all(_builder, f"SELECT {_COLUMNS} FROM builders ORDER BY id")
+    return store.all(builder_of, f"SELECT {_COLUMNS} FROM builders ORDER BY id")
 
 
 def get(store: Queries, id: BuilderID) -> Builder | None:
-    return store.first(_builder, f"SELECT {_COLUMNS} FROM builders WHERE id = ?", id)
+    return store.first(builder_of, f"SELECT {_COLUMNS} FROM builders WHERE id = ?", id)
 
 
 def by_name(store: Queries, name: str) -> Builder | None:
     """Also one that the configuration no longer names: its builds are still there."""
-    return store.first(_builder, f"SELECT {_COLUMNS} FROM builders WHERE name = ?", name)
+    return store.first(builder_of, f"SELECT {_COLUMNS} FROM builders WHERE name = ?", name)
 
 
 def take_number(store: Store, id: BuilderID) -> int:
@@ -75,7 +76,7 @@ def take_number(store: Store, id: BuilderID) -> int:
 def removed_with_waiting(store: Queries) -> list[Builder]:
     """The builders that are no longer configured and for which requests wait."""
     return store.all(
-        _builder,
+        builder_of,
         f"SELECT {_COLUMNS} FROM builders AS b WHERE removed_at IS NOT NULL AND EXISTS (SELECT 1 FROM build_requests "
         "WHERE builder_id = b.id AND claimed_at IS NULL AND complete_at IS NULL) ORDER BY id",
     )

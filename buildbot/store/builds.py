@@ -8,6 +8,7 @@ from itertools import count
 
 from buildbot.model import (
     Build,
+    Builder,
     BuilderID,
     BuildID,
     BuildRequestID,
@@ -197,6 +198,18 @@ def by_number(store: Queries, builder: BuilderID, number: int) -> Build | None:
         )
     return store.first(
         row, f"SELECT {COLUMNS} FROM builds AS b WHERE b.builder_id = ? AND b.number = ?", builder, number
+    )
+
+
+def of_named_builder(store: Queries, name: str, number: int) -> tuple[Builder, Build] | None:
+    """The builder of this name and its build, in one statement; the number as in `by_number`."""
+    wanted = "ORDER BY b.number DESC LIMIT 1 OFFSET ?" if number < 0 else "AND b.number = ?"
+    return store.first(
+        lambda *both: (builders.builder_of(*both[:7]), row(*both[7:])),
+        f"SELECT {builders.COLUMNS}, {COLUMNS} FROM builders AS br JOIN builds AS b ON b.builder_id = br.id "
+        f"WHERE br.name = ? {wanted}",
+        name,
+        -number - 1 if number < 0 else number,
     )
 
 

@@ -42,6 +42,7 @@ class Around(NamedTuple):
     earlier: list[tuple[float, Result]]  # (seconds, result) of the last finished ones before it
     actions: list[OperatorAction]  # what people did to it, the newest first
     absences: list[Absence]  # the first of the times in which it went on without its master or its slave
+    has_tests: bool  # there are sets of results of tests
 
 
 class RequestOfBuild(NamedTuple):
@@ -65,10 +66,12 @@ def _around(
     earlier: str,
     acted: str,
     away: str,
+    has_tests: int,
 ) -> Around:
     ended = [(float(seconds), Result(result)) for seconds, result in json.loads(earlier)]
     acts = [OperatorAction(*row) for row in json.loads(acted)]
-    return Around(slave, previous, next, last_event_id, ended, acts, [Absence(*each) for each in json.loads(away)])
+    absent = [Absence(*each) for each in json.loads(away)]
+    return Around(slave, previous, next, last_event_id, ended, acts, absent, bool(has_tests))
 
 
 def around(store: Queries, build: Build) -> Around:
@@ -85,7 +88,8 @@ def around(store: Queries, build: Build) -> Around:
         "(SELECT json_group_array(json_array(id, acted_at, who, what, subject, why)) FROM (SELECT a.* "
         " FROM builders AS br JOIN operator_actions AS a ON a.subject = 'build ' || br.name || '/' || ? "
         " WHERE br.id = ? ORDER BY a.id DESC LIMIT 10)), "
-        f"(SELECT json_group_array(json_array(id, slave_id, began_at, ended_at, why)) FROM ({absences.DURING}))",
+        f"(SELECT json_group_array(json_array(id, slave_id, began_at, ended_at, why)) FROM ({absences.DURING})), "
+        "EXISTS (SELECT 1 FROM test_result_sets WHERE build_id = ?)",
         build.slave_id,
         build.builder_id,
         build.number,
@@ -96,6 +100,7 @@ def around(store: Queries, build: Build) -> Around:
         build.number,
         build.builder_id,
         *absences.span(build.slave_id, build.started_at, build.complete_at),
+        build.id,
     )
 
 

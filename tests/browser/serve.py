@@ -6,6 +6,7 @@ ask of the master is printed.
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from buildbot.config.authz import UserPasswordAuth
 from buildbot.config.builder import BuilderConfig
 from buildbot.config.web import Web
-from buildbot.model import BuildID, BuildRequestID, BuildsetID, Result
+from buildbot.model import BuilderID, BuildID, BuildRequestID, BuildsetID, Result
 from buildbot.process.factory import BuildFactory
 from buildbot.process.reattach import Away
 from buildbot.schedulers.base import drive
@@ -28,10 +29,11 @@ from buildbot.schedulers.dependent import Dependent
 from buildbot.schedulers.timed import Nightly
 from buildbot.schedulers.triggerable import Triggerable
 from buildbot.status.web.site import WebSite
-from buildbot.store import actions, builds, commands, pauses, requests, schedulers, slaves, steps
+from buildbot.store import actions, builds, commands, pauses, requests, schedulers, slaves, steps, testresults
 from buildbot.store.logfiles import LogFiles
 from buildbot.store.pauses import Kind
 from buildbot.store.store import Store
+from buildbot.store.testresults import Counts, NewResult
 from tests.history import fill
 from tests.unit.web.served import NoStop, StepProgress, a_config
 
@@ -100,6 +102,35 @@ def lose_a_slave(store: Store, id: BuildID, now: float) -> str:
     return store.transact(work)
 
 
+def tell_tests(store: Store, builder: int) -> None:
+    """The builder's last two builds have results of tests: some fail, one of them newly, one has a difficult name."""
+    ended = "SELECT id FROM builds WHERE builder_id = ? AND complete_at IS NOT NULL ORDER BY number DESC LIMIT 2"
+    newest = store.column(ended, builder)
+
+    def work(store: Store, id: BuildID, failing: set[int]) -> None:
+        step = steps.of_build(store, id)[-1].id
+        kinds = (("unit tests", "pass_fail", "boolean"), ("warnings of <lint>", "code_issue", "message"))
+        made = [
+            testresults.begin_set(
+                store, BuilderID(builder), id, step, number, description=said, category=category, value_unit=unit
+            )
+            for number, (said, category, unit) in enumerate(kinds)
+        ]
+        results = []
+        for number in range(250):
+            bad = number in failing
+            name = f"project.test.test_module{number // 25}.Case.test_number_{number}"
+            name = "a/b <x> " + "very_long_name_" * 12 if number == 7 else name
+            log = json.dumps({"logs": {"output": "Traceback <most recent>\n" + "x" * 300}}) if bad else None
+            results.append(NewResult(name, None, None, 1_234_567 * number, str(int(not bad)), not bad, log))
+        testresults.put(store, BuilderID(builder), made[0], 0, results, Counts(250, 250 - len(failing), len(failing)))
+        issue = NewResult(None, "project/a <file>.py", 12, None, "C0114: Missing <docstring>", False, None)
+        testresults.put(store, BuilderID(builder), made[1], 0, [issue] * 3, Counts(3, 0, 3))
+
+    for id, failing in zip(reversed(newest), ({30, *range(100, 120)}, {7, 30, 31, *range(100, 120)}), strict=True):
+        store.transact(work, id, failing)
+
+
 def judge(store: Store, kinds: Sequence[Any]) -> None:
     """Have the schedulers look at the last changes, and one of them paused."""
     now = reactor.seconds()
@@ -117,6 +148,7 @@ def main(directory: str, count: str = "300") -> None:
     log_files = LogFiles(basedir / "logs")
     history = fill(store, now=reactor.seconds(), builds_count=int(count), log_files=log_files)
     store.transact(stop_things, reactor.seconds() - 600)
+    tell_tests(store, history.builders["docs"])
     slavenames = ["slave-1", "slave-2"]
     known = tuple(BuilderConfig(name=name, slavenames=slavenames, factory=BuildFactory()) for name in history.builders)
     web = Web(port="tcp:0:interface=127.0.0.1", auth=UserPasswordAuth([("ada", "secret")]))

@@ -17,6 +17,7 @@ from buildbot.status.web.asked import Asked
 from buildbot.status.web.log_page import removal
 from buildbot.status.web.pages import Master, Page, View
 from buildbot.status.web.places import find_build
+from buildbot.status.web.tests_page import Tests, tests_of
 from buildbot.store import log_pages, properties, sourcestamps
 from buildbot.store.log_pages import Around, RequestOfBuild
 from buildbot.store.logfiles import LogFiles
@@ -86,6 +87,7 @@ class BuildView(View):
     seconds: float
     away: Away | None  # it waits for its slave
     usual_seconds: float | None  # how long its builder's builds take
+    tests: Tests
 
     @property
     def running(self) -> bool:
@@ -97,12 +99,13 @@ class BuildView(View):
         return None if self.usual_seconds is None or not self.running else self.usual_seconds - self.seconds
 
 
-def view(asked: Asked, master: Master) -> View:
+async def view(asked: Asked, master: Master) -> View:
     store = master.store
     builder, build = find_build(store, asked)
     around = log_pages.around(store, build)
     values = properties.shown(store, "build", build.id)
     changes = log_pages.changes_of_build(store, build.id)
+    tests = await tests_of(store, build.id) if around.has_tests else Tests([], False)
     show_hidden = asked.flag("hidden")
     all_steps = log_pages.steps_of_build(store, build.id)
     shown = [step for step in all_steps if show_hidden or not step.hidden or step.complete_at is None]
@@ -127,6 +130,7 @@ def view(asked: Asked, master: Master) -> View:
         seconds=(build.complete_at or asked.now) - build.started_at,
         away=master.away.get(around.slave or "") if build.complete_at is None else None,
         usual_seconds=usual_of(around.earlier),
+        tests=tests,
     )
 
 

@@ -32,15 +32,14 @@ class LogPlace(NamedTuple):
 def find_build(store: Queries, asked: Asked) -> BuildPlace:
     """The address's builder and build; a negative number counts from the newest, -1."""
     name, text = asked.place["builder"], asked.place["number"]
-    builder = builders.by_name(store, name)
-    if builder is None:
-        raise NotFound(f"There is no builder {name!r}.")
     digits = text.removeprefix("-")
     number = int(text) if digits.isascii() and digits.isdecimal() and len(digits) < 16 else 0
-    build = builds.by_number(store, builder.id, number) if number else None
-    if build is None:
-        raise NotFound(f"Builder {name!r} has no build {text}.")
-    return BuildPlace(builder, build)
+    found = builds.of_named_builder(store, name, number) if number else None
+    if found is not None:
+        return BuildPlace(*found)
+    if builders.by_name(store, name) is None:
+        raise NotFound(f"There is no builder {name!r}.")
+    raise NotFound(f"Builder {name!r} has no build {text}.")
 
 
 def find_step(store: Queries, asked: Asked) -> StepPlace:

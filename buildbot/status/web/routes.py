@@ -20,6 +20,7 @@ from buildbot.status.web import (
     schedulers_page,
     slaves_page,
     step_page,
+    tests_page,
     waterfall_page,
 )
 from buildbot.status.web.pages import Route
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *builder_page.ROUTES,
     *build_page.ROUTES,
     *step_page.ROUTES,
+    *tests_page.ROUTES,
     *log_page.ROUTES,
     *events_page.ROUTES,
     *slaves_page.ROUTES,

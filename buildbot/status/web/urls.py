@@ -54,6 +54,14 @@ def log(builder_name: str, number: int, step_name: str, slug: str) -> str:
     return f"{step(builder_name, number, step_name)}/logs/{segment(slug)}"
 
 
+def tests(builder_name: str, number: int) -> str:
+    return f"{build(builder_name, number)}/tests"
+
+
+def test(builder_name: str, number: int, name: str) -> str:
+    return f"{tests(builder_name, number)}/{segment(name)}"
+
+
 def locks() -> str:
     return "/locks"
 
