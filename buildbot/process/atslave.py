@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
@@ -11,7 +12,7 @@ from buildbot.model import CommandID
 from buildbot.process.buildfacts import BuildFacts
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.slaveport import SlaveLost, SlaveSession
-from buildbot.store import Store, commands
+from buildbot.store import Store, commands, slaves
 
 
 class AtSlave(BuildFacts):
@@ -80,6 +81,13 @@ class AtSlave(BuildFacts):
             return True
         waiting_for = commands.open_of(self.store, self.id)
         return bool(waiting_for) and all(command in session.kept for command in waiting_for)
+
+    def slave_is_known_by(self, found: Mapping[str, Any]) -> None:
+        """A step has found this out of the slave. Raises ValueError, TypeError for what cannot be kept."""
+        kept = self.store.transact(slaves.found_out, self.slavename, found)
+        self._details = {**self._details, **kept}
+        if self.session is not None:
+            self.session.learn(kept)
 
     def slave_is_back(self, session: SlaveSession) -> None:
         """It is connected again: every command goes on over this session. Too late for a build that has lost it, of

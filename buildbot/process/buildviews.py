@@ -70,6 +70,14 @@ class RunningSlave:
     def info(self) -> Properties:
         return Properties.fromDict({name: (value, "Worker") for name, value in self._told.items()})
 
+    def getSlaveInfo(self, key: str, default: Any = None) -> Any:
+        """What is known of it by this name."""
+        return self._told.get(key, default)
+
+    def updateSlaveInfo(self, **found: Any) -> None:
+        """Add what a step has found out of it, over what is known by these names: plain data, as in JSON."""
+        self._build.slave_is_known_by(found)
+
     @property
     def path_module(self) -> ModuleType:
         return ntpath if self._told.get("system") == "nt" else posixpath

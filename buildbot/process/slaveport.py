@@ -65,7 +65,10 @@ class SlaveSession(Protocol):
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """What the slave told about itself."""
+        """What the slave told about itself, and what steps have found out."""
+
+    def learn(self, found: Mapping[str, Any]) -> None:
+        """Add to the details what a step has found out."""
 
     @property
     def kept(self) -> Collection[CommandID]:

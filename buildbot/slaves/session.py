@@ -115,6 +115,10 @@ class Session:
             return False
         return True
 
+    def learn(self, found: Mapping[str, Any]) -> None:
+        """A step has found this out of the slave."""
+        self.details = {**self.details, **found}
+
     async def say(self, text: str) -> None:
         """Write a line to the slave's log."""
         await self.ask("print", text)

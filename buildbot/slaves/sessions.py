@@ -198,7 +198,7 @@ class SlaveSessions:
 
     def _is_connected(self, store: Store, session: Session, unwanted: Collection[CommandID]) -> None:
         details = {key: value for key, value in session.details.items() if key != "environ"}
-        slaves.connected(
+        found = slaves.connected(
             store,
             session.id,
             self._now(),
@@ -206,6 +206,7 @@ class SlaveSessions:
             version=str(session.details.get("version") or "") or None,
             details=_as_json(details),
         )
+        session.learn(found)
         commands.let_go_of(store, session.id, list(unwanted))  # it has just dropped all else
 
     def _is_heard(self, session: Session) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pprint import pformat
 from typing import Any, ClassVar
 
+from twisted.internet.defer import maybeDeferred
+
 from buildbot.config.errors import error
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.masterprogram import Ended, MasterProgram, environment
@@ -167,6 +169,31 @@ class SetProperties(BuildStep):
             raise TypeError(f"properties of SetProperties came out as {self.properties!r}, and not as a dictionary")
         for name, value in self.properties.items():
             await self.setProperty(str(name), value, str(self.name))
+        return SUCCESS
+
+
+class SetSlaveInfo(BuildStep):
+    """Note what has been found out of the slave. A base class: a subclass says what, in `getSlaveInfoUpdate`.
+
+    It is shown on the slave's page, `info` of the slave and `%(worker:...)s` have it, and it stays when the slave
+    connects again, until a step sets it anew or the slave itself tells something by this name. A value is plain data as
+    in JSON. Steps can add 64 KiB to one slave.
+    """
+
+    name = "SetSlaveInfo"
+    description: Any = "Setting"
+    descriptionDone: Any = "Set"
+
+    def getSlaveInfoUpdate(self) -> Any:
+        """A dictionary, or a Deferred or coroutine of one; None: there is nothing to note."""
+        return None
+
+    async def run(self) -> int:
+        found = await maybeDeferred(self.getSlaveInfoUpdate)
+        if found is not None and not isinstance(found, Mapping):
+            raise TypeError(f"getSlaveInfoUpdate gave {found!r}, and not a dictionary")
+        if found:
+            self.build.worker.updateSlaveInfo(**found)
         return SUCCESS
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildbot.model import EventKind, Slave, SlaveID
 from buildbot.store import events, pauses
 from buildbot.store.store import Queries, Store
+
+#: Beside what a slave has told of itself: what steps have found out of it. It stays when the slave tells anew.
+_FOUND = "found_by_steps"
+#: Bytes of JSON that steps may add to one slave.
+MOST_FOUND = 64 * 1024
 
 _COLUMNS = "id, name, connected_at, lost_at, heard_at, incarnation, version, details, removed_at"
 
@@ -24,9 +29,10 @@ def _slave(
     details: str,
     removed_at: float | None,
 ) -> Slave:
-    return Slave(
-        SlaveID(id), name, connected_at, lost_at, heard_at, incarnation, version, json.loads(details), removed_at
-    )
+    told = json.loads(details)
+    found = told.pop(_FOUND, {})
+    whole = {**told, **found}
+    return Slave(SlaveID(id), name, connected_at, lost_at, heard_at, incarnation, version, whole, removed_at)
 
 
 def sync(store: Store, names: Sequence[str], now: float) -> dict[str, SlaveID]:
@@ -58,23 +64,60 @@ def by_name(store: Queries, name: str) -> Slave | None:
 
 def connected(
     store: Store, id: SlaveID, now: float, *, incarnation: str | None, version: str | None, details: dict[str, Any]
-) -> None:
-    """It is here. A graceful shutdown is over when this is another process than the one that was to end."""
+) -> dict[str, Any]:
+    """It is here. A graceful shutdown is over when this is another process than the one that was to end.
+
+    Returns what steps have found out of it, but for what it tells now by itself.
+    """
     before = get(store, id)
     if before is not None and (incarnation is None or incarnation != before.incarnation):
         pause = pauses.get(store, pauses.Kind.SLAVE, before.name)
         if pause is not None and pause.graceful:
             pauses.end(store, pauses.Kind.SLAVE, before.name, now, who=f"slave {before.name}", why="started anew")
+    found = {name: value for name, value in _found(store, id).items() if name not in details}
     store.execute(
         "UPDATE slaves SET connected_at = ?, heard_at = ?, incarnation = ?, version = ?, details = ? WHERE id = ?",
         now,
         now,
         incarnation,
         version,
-        json.dumps(details),
+        _with_found(details, found),
         id,
     )
     events.add(store, now, EventKind.SLAVE_CONNECTED, id)
+    return found
+
+
+def found_out(store: Store, name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """A step has found out more of a slave: add it, over what is known by these names. Returns it as it is kept now,
+    without secrets. Raises ValueError if that is too much for one slave, TypeError if it is no plain data."""
+    added = {str(key): _hidden(store, value) for key, value in found.items()}
+    details = json.loads(store.one(str, "SELECT details FROM slaves WHERE name = ?", name))
+    all_found = {**details.pop(_FOUND, {}), **added}
+    if len(json.dumps(all_found, allow_nan=False)) > MOST_FOUND:
+        raise ValueError(f"steps have found out more than {MOST_FOUND} bytes about one slave")
+    store.execute("UPDATE slaves SET details = ? WHERE name = ?", _with_found(details, all_found), name)
+    return added
+
+
+def _found(store: Store, id: SlaveID) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(store.one(str, "SELECT details FROM slaves WHERE id = ?", id)).get(_FOUND, {})
+    return found
+
+
+def _with_found(told: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    return json.dumps({**told, _FOUND: found})
+
+
+def _hidden(store: Store, value: Any) -> Any:
+    """This value, as JSON has it, with secrets hidden."""
+    if isinstance(value, str):
+        return store.hide(value)
+    if isinstance(value, Mapping):
+        return {str(name): _hidden(store, each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hidden(store, each) for each in value]
+    return value
 
 
 def lost(store: Store, id: SlaveID, now: float, why: str) -> None:

@@ -33,7 +33,7 @@ FILES: dict[str, str] = {}
 #: one. A step is taken out of this list by the change that documents it; the last test says when that is due.
 WITHOUT_EXAMPLE: set[str] = set()
 
-BASES = {"BuildStep", "Source"}  # nobody makes one: they are for subclasses
+BASES = {"BuildStep", "SetSlaveInfo", "Source"}  # nobody makes one: they are for subclasses
 
 BEFORE = """
 from buildbot.plugins import changes, reporters, schedulers, secrets, steps, util, worker

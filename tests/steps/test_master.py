@@ -9,7 +9,10 @@ from typing import Any
 from buildbot.config.errors import ConfigErrors
 from buildbot.process.properties import Interpolate, Property, renderer
 from buildbot.process.results import CANCELLED, EXCEPTION, FAILURE, SUCCESS, WARNINGS
-from buildbot.steps.master import Assert, LogRenderable, MasterShellCommand, SetProperties, SetProperty
+from buildbot.status.web.slaves_page import details_of
+from buildbot.steps.master import Assert, LogRenderable, MasterShellCommand, SetProperties, SetProperty, SetSlaveInfo
+from buildbot.steps.shell import ShellCommand
+from buildbot.store import slaves
 from buildbot.store.logfiles import Channel
 from tests.processes import pid_alive
 from tests.rig import Built
@@ -116,3 +119,65 @@ class TestProperties(StepsCase):
         assert built.results == {"SetProperties": EXCEPTION}
         assert "[1], and not as a dictionary" in built.text("SetProperties", "err.text")
         assert len(self.flushLoggedErrors(TypeError)) == 1
+
+
+class Found(SetSlaveInfo):
+    """Gives what the property `found` has."""
+
+    async def getSlaveInfoUpdate(self) -> Any:
+        return self.getProperty("found")
+
+
+class TestSlaveInfo(StepsCase):
+    def known(self) -> dict[str, str]:
+        """What the slave's page says."""
+        slave = slaves.by_name(self.rig.store, "bot")
+        assert slave is not None
+        return dict(details_of(slave))
+
+    async def find(self, found: Any) -> int:
+        return (await self.run_steps(SetProperty("found", found), Found())).results["SetSlaveInfo"]
+
+    async def restart_slave(self) -> None:
+        await self.rig.stop_slave()
+        await self.rig.until(lambda: "bot" not in self.rig.sessions.here, "the slave is away")
+        await self.rig.start_slave()
+
+    async def asked(self) -> str:
+        built = await self.run_steps(ShellCommand(command=["echo", Interpolate("%(worker:cc)s/%(slave:host)s")]))
+        return built.text("shell")
+
+    async def test_it_is_known_from_then_on(self) -> None:
+        (self.rig.base / "bot" / "info").mkdir()
+        (self.rig.base / "bot" / "info" / "host").write_text("a host")
+        await self.restart_slave()
+        assert await self.find({"cc": "gcc", "cores": [1, 2], "host": "another"}) == SUCCESS
+        assert await self.find(None) == SUCCESS
+        assert await self.asked() == "gcc/another\n"
+        assert await self.find({"cc": "<clang>"}) == SUCCESS
+        assert (self.known()["cc"], self.known()["cores"], self.known()["host"]) == ("<clang>", "[1, 2]", "another")
+        await self.restart_slave()
+        assert await self.asked() == "<clang>/a host\n"
+        assert (self.known()["cc"], self.known()["host"]) == ("<clang>", "a host")
+
+    async def test_within_one_build_and_without_secrets(self) -> None:
+        self.rig.store.hide = lambda text: text.replace("s3cr3t", "<hidden>")
+
+        class Told(SetSlaveInfo):
+            def getSlaveInfoUpdate(self) -> Any:
+                assert self.build.slavebuilder.slave.getSlaveInfo("none", "-") == "-"
+                return {"token": ["it is s3cr3t"]}
+
+        built = await self.run_steps(Told(), LogRenderable(Interpolate("%(worker:token)s")))
+        assert built.text("LogRenderable", "Output") == "\"['it is <hidden>']\""
+        assert self.known()["token"] == "['it is <hidden>']"
+
+    async def test_what_cannot_be_kept_is_an_exception(self) -> None:
+        for found in ([1], {"much": "x" * (64 << 10)}):
+            assert await self.find(found) == EXCEPTION
+        assert "much" not in self.known()
+        problems = self.flushLoggedErrors(TypeError, ValueError)
+        assert [str(each.value) for each in problems] == [
+            "getSlaveInfoUpdate gave [1], and not a dictionary",
+            "steps have found out more than 65536 bytes about one slave",
+        ]

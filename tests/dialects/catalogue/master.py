@@ -7,7 +7,7 @@ from buildbot.process.properties import Interpolate, Property
 from buildbot.process.results import SUCCESS
 from buildbot.schedulers.triggerable import Triggerable
 from buildbot.steps.dummy import Dummy, FailingDummy, RemoteDummy
-from buildbot.steps.master import Assert, LogRenderable, MasterShellCommand, SetProperties, SetProperty
+from buildbot.steps.master import Assert, LogRenderable, MasterShellCommand, SetProperties, SetProperty, SetSlaveInfo
 from buildbot.steps.shell import ShellCommand
 from buildbot.steps.trigger import Trigger
 from tests.dialects.catalogue.case import Here, case
@@ -32,6 +32,20 @@ async def on_the_master(here: Here) -> None:
     assert built.text("LogRenderable", "Output") == "['bot/2']"
     assert built.text("MasterShellCommand") == f"{here.rig.base}\nbot/2\n"
     assert built.step("remote dummy").state_text == "remote delay 0 s"
+
+
+class Found(SetSlaveInfo):
+    def getSlaveInfoUpdate(self) -> dict[str, str]:
+        return {"found": f"<{self.getProperty('slavename')}>"}
+
+
+@case(SetSlaveInfo)
+async def found_out_of_the_slave(here: Here) -> None:
+    asked = Interpolate("%(worker:found)s %(slave:basedir)s")
+    built = await here.run_steps(Found(), ShellCommand(command=["echo", asked]))
+    assert built.text("shell") == f"<bot> {here.rig.base / 'bot'}\n"
+    again = await here.run_steps(ShellCommand(command=["echo", asked]))
+    assert again.text("shell") == built.text("shell")
 
 
 @case(Trigger)
