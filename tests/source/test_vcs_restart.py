@@ -35,6 +35,25 @@ case " $* " in {words})
 esac
 exec {real} "$@"
 """
+# A server that is away at the first try, and slow at the second.
+TRIES = """#!/bin/sh
+case " $* " in *" pull "*)
+    if [ -e {here}/down ]; then rm {here}/down; exit 1; fi
+    touch {here}/held
+    while [ -e {here}/held ]; do sleep 0.1; done;;
+esac
+exec {here}/real "$@"
+"""
+PATIENT = """
+class Patient(steps.Monotone):
+    def __init__(self, **options):
+        with open('{where}/seconds') as file:
+            super().__init__(retry=(float(file.read()), 1), **options)
+
+
+step = Patient(repourl='mtn://h/x', branch='main', env={env!r})
+c['builders'] = [util.BuilderConfig('tests', slavenames=['one'], factory=util.BuildFactory([step]))]
+"""
 CONFIG = """
 c['builders'] = []
 c['schedulers'] = []
@@ -164,3 +183,31 @@ def test_checkouts_and_updates_go_on(processes: Processes, tmp_path: Path) -> No
             assert killed == calm
             assert {path.rpartition("/")[2]: text for path, text in killed["files"].items()} == content
             assert killed["calls"] and "half" in killed["log"][Channel.STDOUT]
+
+
+def test_a_wait_before_the_next_try_is_not_begun_again(processes: Processes, tmp_path: Path) -> None:
+    """The master is killed in the second try; a wait that began again would now take an hour."""
+    mtn = MonotoneProgram(tmp_path / "mtn")
+    mtn.put(f"revisions/{'1' * 40}", a="one\n")
+    mtn.head("main", "1" * 40)
+    program = mtn.directory / "mtn"
+    program.rename(mtn.directory / "real")
+    program.write_text(TRIES.format(here=mtn.directory))
+    program.chmod(0o755)
+    (mtn.directory / "down").touch()
+    held = mtn.directory / "held"
+    master = AMaster(processes, tmp_path)
+
+    master.configure(PATIENT.format(where=tmp_path, env=mtn.env))
+    (tmp_path / "seconds").write_text("0.1")
+    master.start()
+    master.slave()
+    master.send("")
+    wait_until(held.exists, 60, "the second try")
+    master.kill()
+    (tmp_path / "seconds").write_text("3600")
+    master.start()
+    held.unlink()
+    build = master.finished("tests", 1)
+    assert (build.result, build.attempt) == (Result.SUCCESS, 1)
+    assert [words[0] for words in mtn.calls()] == ["db", "db", "pull", "checkout", "automate"]

@@ -166,8 +166,12 @@ class Source(DrivesProgram):
             await self._rest(delay)
 
     async def _rest(self, seconds: float) -> None:
+        """Wait; when the step's code runs again after a restart, for what is left of it."""
+        until = self.remember("until", lambda _: self.build.now() + seconds)
+        assert isinstance(until, (int, float))
+        left = max(0.0, min(float(until) - self.build.now(), float(seconds)))
         over: Deferred[None] = Deferred()
-        self._resting = (self.build.clock.callLater(seconds, over.callback, None), over)
+        self._resting = (self.build.clock.callLater(left, over.callback, None), over)
         await over
         self._resting = None
         self.check_not_stopped()
