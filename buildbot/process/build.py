@@ -321,7 +321,7 @@ class Build(BuildPoints):
 
     async def default_workdir(self) -> str:
         """Where steps run that name no workdir: the factory's."""
-        workdir = getattr(self.config.factory, "workdir", "build")
+        workdir = self.workdir
         if callable(workdir) and not needs_rendering(workdir):
             workdir = workdir(self.sources[0] if len(self.sources) == 1 else self.sources)
         return str(await render(workdir, self.properties))

@@ -116,6 +116,11 @@ class BuildFacts:
         )
 
     @assignable
+    def workdir(self) -> Any:
+        """Where steps run that name no workdir, as the factory says it: a path, renderable, or a function."""
+        return getattr(self.config.factory, "workdir", "build")
+
+    @assignable
     def slaveEnvironment(self) -> dict[str, Any]:
         return self.env
 

@@ -53,6 +53,9 @@ class RunningSlave:
             told = name.removeprefix(prefix)
             if told != name and told in ("environ", "system", "basedir", "version"):
                 return self._told.get(told, {} if told == "environ" else None)
+        config = self._build.slave_config
+        if not name.startswith("_") and hasattr(config, name):  # what a subclass of people's own has
+            return getattr(config, name)
         return refuse(self, name)
 
     @property

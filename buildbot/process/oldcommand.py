@@ -6,6 +6,7 @@ from typing import Any
 
 from buildbot.config.errors import error
 from buildbot.process.assignable import assignable
+from buildbot.process.owntransfer import OwnReader, OwnWriter
 from buildbot.process.steplog import StepLog
 
 #: By which name each command told its result in `updates`.
@@ -32,6 +33,8 @@ class OldCommand:
     logs: dict[str, StepLog]
     stdioLogName: str | None
     _home: Any
+    upload: Any
+    download: Any
     updates: dict[str, list[Any]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -41,6 +44,9 @@ class OldCommand:
 
     def note_updates(self, outcome: dict[str, Any]) -> None:
         """The command has ended with this."""
+        for own in (self.upload, self.download):
+            if isinstance(own, (OwnWriter, OwnReader)):
+                own.ended(outcome)
         self.updates["rc"] = [self.rc]
         result = outcome.get("result")
         if result is not None:

@@ -23,6 +23,7 @@ from buildbot.process.insisting import insist
 from buildbot.process.masking import MaskedStream
 from buildbot.process.oldcommand import OldCommand
 from buildbot.process.orders import for_journal, for_wire
+from buildbot.process.owntransfer import own_reader, own_writer
 from buildbot.process.results import EXCEPTION, FAILURE, RETRY, SUCCESS, WARNINGS
 from buildbot.process.slaveport import CommandRefused, SlaveLost, SlaveSession
 from buildbot.process.steplog import StepLog
@@ -72,8 +73,8 @@ class RemoteCommand(OldCommand):
         self.stderr = ""
         self.logs: dict[str, StepLog] = {}
         self.delayedLogs: dict[str, tuple[Callable[[RemoteCommand], StepLog], bool]] = {}
-        self.upload: UploadTarget | None = None
-        self.download: DownloadSource | None = None
+        self.upload: UploadTarget | None = own_writer(self.args)
+        self.download: DownloadSource | None = own_reader(self.args)
         self.active = False
         self.interrupted = False
         self.lost_why: str | None = None

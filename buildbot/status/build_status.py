@@ -103,6 +103,8 @@ class BuildStatus:
     def getBuilder(self) -> BuilderStatus:
         return BuilderStatus(self._status, self._row.builder_id)
 
+    builder = property(getBuilder)
+
     def getNumber(self) -> int:
         return self._row.number
 

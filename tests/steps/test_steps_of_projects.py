@@ -14,11 +14,23 @@ from buildbot.process.results import FAILURE, SUCCESS
 from tests.steps.case import StepsCase
 
 names.install()
+from buildbot.buildslave import BuildSlave  # noqa: E402
 from buildbot.plugins import steps, util  # noqa: E402
 from buildbot.process import logobserver  # noqa: E402
-from buildbot.process.buildstep import BuildStep, ShellMixin  # noqa: E402
+from buildbot.process.buildstep import (  # noqa: E402
+    BuildStep,
+    BuildStepFailed,
+    LoggingBuildStep,
+    RemoteCommand,
+    ShellMixin,
+)
 from buildbot.process.remotecommand import RemoteShellCommand  # noqa: E402
 from buildbot.steps.shell import ShellCommand, ShellCommandNewStyle  # noqa: E402
+from buildbot.steps.transfer import (  # noqa: E402
+    StatusRemoteCommand,
+    _TransferBuildStep,
+    makeStatusRemoteCommand,
+)
 
 
 class Fetches(ShellCommandNewStyle):
@@ -215,6 +227,160 @@ class TestStepsThatMakeSteps(StepsCase):
         built = await self.run_steps(ShowsParts(command=["true"]))
         assert "cannot; give each part a log by addLog(name)" in built.text("parts", "err.text")
         assert len(self.flushLoggedErrors(AttributeError)) == 1
+
+
+class Keeps:
+    """A writer that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.closed = 0
+
+    def remote_write(self, data: bytes) -> None:
+        self.pieces.append(data)
+
+    def remote_close(self) -> None:
+        self.closed += 1
+
+
+class Gives:
+    """A reader of a text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def remote_read(self, length: int) -> str:
+        given, self.text = self.text[:length], self.text[length:]
+        return given
+
+    def remote_close(self) -> None:
+        self.text = "closed"
+
+
+class ToStorage(_TransferBuildStep):  # type: ignore[misc]
+    """Sends a file of the slave's on to somewhere else."""
+
+    name = "to storage"
+
+    def __init__(self, slavesrc: Any, maxsize: Any = None, **kwargs: Any) -> None:
+        BuildStep.__init__(self, **kwargs)
+        self.slavesrc = slavesrc
+        self.maxsize = maxsize
+
+    def start(self) -> Any:
+        assert self.slaveVersion("uploadFile")
+        self.writer = Keeps()
+        args = {
+            "slavesrc": self.slavesrc,
+            "workdir": self._getWorkdir(),
+            "writer": self.writer,
+            "maxsize": self.maxsize,
+        }
+        args["blocksize"] = 1000
+        self.cmd = StatusRemoteCommand("uploadFile", args)
+        d = self.runCommand(self.cmd)
+        d.addCallback(self.stored).addErrback(self.failed)
+
+    def stored(self, cmd: Any) -> None:
+        self.setProperty("stored", [len(b"".join(self.writer.pieces)), len(self.writer.pieces) > 1, self.writer.closed])
+        self.finished(FAILURE if cmd.didFail() else SUCCESS)
+
+
+class Creates(_TransferBuildStep):  # type: ignore[misc]
+    name = "creates"
+    renderables: ClassVar[Any] = ("data",)
+
+    def __init__(self, data: Any, slavedest: str, **kwargs: Any) -> None:
+        _TransferBuildStep.__init__(self, **kwargs)
+        self.data = data
+        self.slavedest = slavedest
+
+    def start(self) -> Any:
+        self.checkSlaveVersion("downloadFile")
+        self.reader = Gives(self.data)
+        args = {"slavedest": self.slavedest, "reader": self.reader, "workdir": self._getWorkdir(), "blocksize": 3}
+        args |= {"maxsize": None, "mode": None}
+        d = self.runTransferCommand(makeStatusRemoteCommand(self, "downloadFile", args))
+        d.addCallback(self.finished).addErrback(self.failed)
+
+
+class TestTransfersOfTheirOwn(StepsCase):
+    async def test_writers_and_readers(self) -> None:
+        self.put({"big": "x" * 5000})
+        built = await self.run_steps(
+            Creates(util.Interpolate("of %(prop:buildername)s, é"), "made"),
+            ShellCommand(name="look", command=["cat", "made"]),
+            ToStorage("big"),
+            ToStorage("big", maxsize=3000, name="too big", haltOnFailure=False),
+            ToStorage("none", name="no file"),
+        )
+        assert list(built.results.values()) == [SUCCESS, SUCCESS, SUCCESS, FAILURE, FAILURE]
+        assert built.text("look") == "of b, é"
+        assert built.properties["stored"] == [0, False, 1]
+
+    async def test_all_of_a_file_comes_to_the_writer(self) -> None:
+        self.put({"big": "x" * 5000})
+        built = await self.run_steps(ToStorage("big"))
+        assert built.properties["stored"] == [5000, True, 1]
+
+    def test_such_a_step_begins_anew_after_a_restart(self) -> None:
+        assert (_TransferBuildStep.resumable, _TransferBuildStep.idempotent) == (False, True)
+
+
+class ByFile(LoggingBuildStep):
+    """Goes on by what is in the directory where steps run."""
+
+    name = "by file"
+
+    def __init__(self, ways: dict[str, Any], **kwargs: Any) -> None:
+        LoggingBuildStep.__init__(self, **kwargs)
+        self.ways = ways
+        self.found = "nothing"
+
+    def start(self) -> Any:
+        self.startCommand(RemoteCommand("listdir", {"dir": self.build.workdir}))
+
+    def commandComplete(self, cmd: Any) -> None:
+        for name, step in self.ways.items():
+            if name in cmd.updates["files"][-1]:
+                self.build.steps.insert(0, step)
+                self.found = name
+                return
+        raise BuildStepFailed
+
+    def setStatus(self, cmd: Any, results: int) -> None:
+        self.step_status.setText(f"found {self.found}")
+
+
+class Measured(BuildSlave):
+    """A slave that has more to it."""
+
+    def __init__(self, *args: Any, databases: Any = None, **kwargs: Any) -> None:
+        BuildSlave.__init__(self, *args, **kwargs)
+        self.databases = databases
+
+
+class Asks(BuildStep):
+    name = "asks"
+
+    def start(self) -> Any:
+        status = self.build.build_status
+        self.setProperty("asked", [self.buildslave.databases["pg"], status.builder.getName(), self.build.workdir])
+        self.finished(SUCCESS)
+
+
+class TestWhatTheyReach(StepsCase):
+    async def test_a_step_chooses_the_next_by_a_file(self) -> None:
+        self.put({"wscript": ""})
+        waf = ShellCommand(name="waf", command=["true"])
+        built = await self.run_steps(ByFile({"Makefile": None, "wscript": waf}), ByFile({"none": None}, name="again"))
+        assert built.results == {"by file": SUCCESS, "waf": SUCCESS, "again": FAILURE}
+        assert built.step("by file").state_text == "found wscript"
+
+    async def test_slaves_of_their_own_class(self) -> None:
+        self.rig.config.slaves[0] = Measured("bot", "pw", databases={"pg": "url"})
+        built = await self.run_steps(Asks())
+        assert built.properties["asked"] == ["url", "b", "build"]
 
 
 class Sees(ShellCommand):

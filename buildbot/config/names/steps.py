@@ -158,7 +158,13 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     | _SHELL_NEW_STYLE
     | places("buildbot.process.properties", "WithProperties"),
     "buildbot.steps.shellsequence": places("buildbot.steps.shell", "ShellArg", "ShellSequence"),
-    "buildbot.steps.transfer": _ours("buildbot.steps.downloading"),
+    "buildbot.steps.transfer": _ours("buildbot.steps.downloading")
+    | places(
+        "buildbot.steps.transferring",
+        "StatusRemoteCommand",
+        "makeStatusRemoteCommand",
+        _TransferBuildStep="TransferBuildStep",
+    ),
     "buildbot.steps.vstudio": _MICROSOFT,
     "buildbot.steps.slave": _ours("buildbot.steps.worker")
     | _COMPOSITE
