@@ -256,8 +256,7 @@ class Parts:
     async def start(self, restored: list[Build]) -> None:
         """Serve, and go on with these builds."""
         await self.under_way.go_on_with(restored, self._reactor)
-        await self.ports.ready()
-        await self.sockets.ready()
+        await self.listen()
         await self.web.start()
         self.bell.start()
 
@@ -288,6 +287,12 @@ class Parts:
             self.reattaching.lost(session, why, session.silent_for)
 
     # -- what the configuration says
+
+    async def listen(self) -> None:
+        """Wait until all slaves' ports are open, and those only. Raises CannotListen."""
+        await self.sockets.close_unused()  # one for WebSocket may become one for Perspective Broker
+        await self.ports.ready()
+        await self.sockets.ready()
 
     async def apply(self, config: Config) -> None:
         """Make the running parts agree with this configuration; what has not changed runs on untouched."""

@@ -186,8 +186,7 @@ class BuildMaster(service.MultiService):
             config = await with_passwords(config, self.secrets)
             await self.parts.web.move_to(config.www)  # first what may fail for reasons outside
             await self.parts.apply(config)
-            await self.parts.ports.ready()
-            await self.parts.sockets.ready()
+            await self.parts.listen()
         except CancelledError:
             raise
         except Exception as wrong:

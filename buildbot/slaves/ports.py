@@ -112,15 +112,22 @@ class Ports:
 
         A port without users closes first: it may be the one in the way, as when `tcp:9989` becomes `ssl:9989`.
         """
-        ports = list(self._ports.values())
-        closing = [port for port in ports if not port.users and port.listening is not None]
-        for port in (*closing, *(port for port in ports if port.users)):
+        await self.close_unused()
+        for port in [port for port in self._ports.values() if port.users]:
             await port.settled()
-            if port in closing or port.problem is not None:
+            if port.problem is not None:
                 port.settle()
                 await port.settled()
             if port.users and port.problem is not None:
                 raise CannotListen(f"cannot listen on {port.endpoint}: {port.problem}")
+
+    async def close_unused(self) -> None:
+        """Wait until no port listens that has no users."""
+        for port in list(self._ports.values()):
+            await port.settled()
+            if not port.users and port.listening is not None:
+                port.settle()
+                await port.settled()
 
     def addresses(self, endpoint: str) -> tuple[IAddress, ...]:
         """Where the port listens now; it tells the number that port 0 got."""

@@ -74,7 +74,7 @@ class SlaveSessions:
         self._came = came
         self._lost = lost
         self._newest: dict[str, Link] = {}  # the last that logged in, taken or not yet
-        self._registered: dict[tuple[str, str], tuple[str, Registration]] = {}
+        self._registered: dict[tuple[str, str, bool], tuple[str, Registration]] = {}  # True: over WebSocket
 
     def sync(
         self,
@@ -85,19 +85,24 @@ class SlaveSessions:
     ) -> None:
         """Let these slaves in, on these ports or their own, and nobody else. Who is here and wanted is left alone."""
         every = (*endpoints, *socket_endpoints)
-        passwords = {(endpoint, slave.name): slave.password for slave in wanted for endpoint in slave.ports or every}
+        passwords = {
+            (endpoint, slave.name, endpoint in socket_endpoints): slave.password
+            for slave in wanted
+            for endpoint in slave.ports or every
+        }
         for key, (password, registration) in list(self._registered.items()):
             if passwords.get(key) != password:
                 del self._registered[key]
                 registration.unregister()
-        for (endpoint, name), password in passwords.items():
-            if (endpoint, name) not in self._registered:
-                if endpoint in socket_endpoints:
+        for key, password in passwords.items():
+            if key not in self._registered:
+                endpoint, name, over_socket = key
+                if over_socket:
                     make = partial(SocketSlave, self, name, ids[name], self._clock)
                     registration = self._sockets.register(endpoint, name, password, make)
                 else:
                     registration = self._ports.register(endpoint, name, password, self._avatar_maker(name, ids[name]))
-                self._registered[endpoint, name] = (password, registration)
+                self._registered[key] = (password, registration)
 
     def stop(self) -> None:
         for session in list(self.here.values()):

@@ -35,9 +35,14 @@ def test_both_slaves_give_the_same(processes: Processes, tmp_path: Path, peer: P
     config = CONFIG.read_text().replace('name="download', 'haltOnFailure=False, flunkOnFailure=False, name="download')
     config = config.replace("keepstamp=True", "keepstamp=False")  # the worker of 4.3 breaks on it
     master = PeersMaster(processes, tmp_path / "peer", sources, peer=peer, workers=workers, config=config)
-    master.our_slave(OVER_WEBSOCKET)
+    directory = master.where / SLAVE
+    (directory / "former" / "deep").mkdir(parents=True)
+    (master.where / "other disk").mkdir()
+    (directory / "link").symlink_to(master.where / "other disk")
+    master.our_slave(OVER_WEBSOCKET, "--delete-leftover-dirs")
     master.peers_worker(peer, OVER_WEBSOCKET)
     wait_until(lambda: master.connected(SLAVE) and master.connected(WORKER), 60, "the slaves")
+    assert {each.name for each in directory.iterdir() if each.is_dir()} == {".spool", "info", "link", SLAVE, "waiting"}
     master.send()
     found = {}
     for slave in workers:

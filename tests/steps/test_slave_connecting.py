@@ -257,6 +257,41 @@ class Proxies(ConnectingCase):
         self.assertEqual(await self.builds_on(), "127.0.0.9")
 
 
+class OverWebSocket(Proxies):
+    """The same ways to a port for WebSocket."""
+
+    async def listen(self, *ports: str, **own: str) -> list[int]:
+        wanted = [SlaveConfig("bot", "secret")]
+        self.rig.config.slaves = wanted
+        ids = self.rig.store.transact(slaves.sync, ["bot"], self.rig.now())
+        self.rig.sessions.sync([], wanted, ids, [end for port in ports for end in slave_ports(port)])
+        await self.rig.sockets.ready()
+        addresses: list[Any] = [address for port in ports for address in self.rig.sockets.addresses(port)]
+        return [address.port for address in addresses]
+
+    def connect(self, name: str = "bot", **given: Any) -> BuildSlave:
+        return super().connect(name, protocol="msgpack_experimental_v7", **given)
+
+    def start_process(self, *options: str, where: str) -> None:
+        super().start_process("--protocol=msgpack_experimental_v7", *options, where=where)
+
+    async def test_ipv6(self) -> None:
+        (port,) = await self.listen("tcp6:0:interface=\\:\\:1")
+        self.connect(buildmaster_host=f"[::1]:{port}", port=None)
+        self.assertEqual(await self.builds_on(), "::1")
+
+    async def test_a_string_with_tls(self) -> None:
+        (port,) = await self.listen(self.ssl())
+        self.connect(connection_string=self.client(port))
+        self.assertEqual(await self.builds_on(), "127.0.0.1")
+
+    async def test_plain_and_tls_do_not_meet_and_say_so(self) -> None:
+        (port,) = await self.listen(self.ssl())
+        self.connect(buildmaster_host="127.0.0.1", port=port)
+        await self.until_said("no connection to the master: ")
+        self.assertEqual(self.rig.sessions.here, {})
+
+
 class Garbled(Protocol):
     """Answers whatever it is asked with what its factory has, a byte at a time."""
 
