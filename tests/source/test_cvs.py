@@ -64,6 +64,28 @@ class TestCVS(CVSCase):
         await self.good(mode="clobber")
         assert self.names() == files
 
+    async def test_what_is_behind_a_link_stays(self) -> None:
+        self.repository.commit(**{".hidden__.cvsignore": "*.made\n"})
+        outside = self.rig.base / "outside"
+        put(outside, CVS__Entries="D\n", **{".cvsignore": "*.o\n"})
+        await self.good()
+        (self.work / "link").symlink_to(outside)
+        (self.work / ".hidden" / "x.made").write_text("")
+        await self.good(mode="full")
+        assert self.names() == {"CVS", ".cvsignore", ".hidden", "a", "gone", "lib"}
+        assert {path.name for path in (self.work / ".hidden").iterdir()} == {"CVS", ".cvsignore"}
+        (self.work / "link").symlink_to(outside)
+        # cvs leaves a directory out, or brings more than the module, where one of these is missing
+        for damaged in ("lib/CVS/Entries", "lib/CVS/Repository", "CVS/Entries", "CVS/Repository"):
+            (self.work / damaged).unlink()
+            put(self.work, a="spoiled", lib__b="spoiled")
+            built = await self.good()
+            assert "making it anew" in self.told(built)
+            assert [(self.work / name).read_text() for name in ("a", "lib/b")] == ["one\n", "b\n"], damaged
+            names = {name for name in self.names() if not name.startswith(".#")}
+            assert names == {"CVS", ".cvsignore", ".hidden", "a", "gone", "lib", "link"}
+        assert {path.name for path in outside.iterdir()} == {"CVS", ".cvsignore"}
+
     async def test_times_and_branches(self) -> None:
         repository = self.repository
         repository("tag", "-b", "stable")

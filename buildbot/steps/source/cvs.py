@@ -116,6 +116,8 @@ class CVS(WorkingCopy):
         if not await self.is_there():
             await self._check_out_new(branch, revision)
             return
+        if not await self._is_whole():
+            raise Damaged("a directory lacks what cvs needs to know it")
         sticky = self._which(branch, revision) or ["-A"]
         words = ["update", "-d", "-P", "-C", *sticky, *(self.extra_options or ())]
         if not await self._bring(words, self._directory, ""):
@@ -123,14 +125,17 @@ class CVS(WorkingCopy):
             raise Damaged("cvs update failed, although the server answers")
 
     async def remake(self, branch: str | None, revision: str | None) -> None:
-        for path in await self.find(f"{self._directory}/**/{self.marker}"):
-            await self.remove(path)
+        try:
+            await self.remove_paths(await self._find("-name", self.marker))
+        except TooMuch as problem:
+            raise Damaged(str(problem)) from problem
         await self._check_out_new(branch, revision)
 
     async def purge(self, ignored: bool) -> None:
-        hidden = await self.find(f"{self._directory}/**/.cvsignore") if ignored else []
-        for path in hidden:  # or what it names would not be told
-            await self.remove(path)
+        hidden: list[str] = []  # what they name would not be told, nor are links
+        if ignored:
+            hidden = await self._find("-name", ".cvsignore", "-o", "-type", "l")
+            await self.remove_paths(hidden)
         told = await self.drive("-n", "update", "-d", "-P", *(["-I", "!"] if ignored else []), collect=True)
         lines = self.output_of(told).splitlines()
         if hidden:
@@ -178,6 +183,14 @@ class CVS(WorkingCopy):
             await self.remove_all(in_the_way)
         return False
 
+    async def _find(self, *what: str) -> list[str]:
+        """All such paths in the directory, and none that is behind a link. Raises TooMuch."""
+        told = await self.shell(["find", ".", *what], workdir=self._directory, collect=True)
+        if told.rc != 0:
+            raise TooMuch("find cannot list the files that are here")
+        found = self.checked_names(self.output_of(told).splitlines())
+        return [posixpath.normpath(posixpath.join(self._directory, path)) for path in found]
+
     async def _ask_server(self, branch: str | None) -> None:
         """That the server answers and has the module and branch. Raises BuildStepFailed."""
         tag = branch or self.branch or "HEAD"
@@ -196,6 +209,17 @@ class CVS(WorkingCopy):
         path = _bare(self._url).rpartition(":")[2]
         module = lines[1].removeprefix(path[path.find("/") :]).strip("/")
         return _bare(lines[0]) != _bare(self._url) or module != str(self.cvsmodule).strip("/")
+
+    async def _is_whole(self) -> bool:
+        """Whether cvs knows each directory: it leaves one out that it does not, and calls that a success."""
+        needed = ("Entries", "Repository")
+        words = [word for name in needed for word in ("-o", "-path", f"*/{self.marker}/{name}")]
+        try:
+            found = set(await self._find("-path", f"*/{self.marker}", *words))
+        except TooMuch:  # nobody knows
+            return True
+        own = [path for path in found if posixpath.basename(path) == self.marker]
+        return found.issuperset(f"{path}/{name}" for path in own for name in needed)
 
     async def _log_in(self, password: str) -> None:
         self.build.secrets.note("login", password)

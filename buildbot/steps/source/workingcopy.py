@@ -200,9 +200,12 @@ class WorkingCopy(Source):
 
     async def remove_all(self, names: Sequence[str]) -> None:
         """Remove these, relative to the directory; what is not in it, or is the program's own, stays."""
-        paths = [f"{self._directory}/{name}" for name in names if name and self._may_go(name)]
+        await self.remove_paths([f"{self._directory}/{name}" for name in names if name and self._may_go(name)])
+
+    async def remove_paths(self, paths: Sequence[str]) -> None:
+        """Remove these, relative to the builder's directory."""
         for first in range(0, len(paths), PER_REMOVAL):
-            await self.remove_each(paths[first : first + PER_REMOVAL])
+            await self.remove_each(list(paths[first : first + PER_REMOVAL]))
 
     def _may_go(self, name: str) -> bool:
         parts = posixpath.normpath(name.replace("\\", "/")).split("/")
