@@ -13,6 +13,8 @@ from buildbot.process.buildstep import BuildStep
 from buildbot.process.remotecommand import RemoteShellCommand
 from buildbot.steps.shell import SetPropertyFromCommand, ShellCommand
 from buildbot.steps.source.git import Git
+from buildbot.steps.transfer import MultipleFileUpload
+from buildbot.steps.worker import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory
 from tests.dialects.cases import SLAVE_TAC, Content, make_repository
 from tests.dialects.catalogue.case import Here
 from tests.dialects.catalogue.files import there_and_back
@@ -251,12 +253,30 @@ class TestSlave07(Dialect):
         await self._at_once()
         (refused,) = await self.outcomes(("stat", {"file": "x"}))
         self.assertIn("slave bot (buildslave 0.7.12) does not know the command 'stat'", refused["error"])
+        await self._refusals()
         content = Content(bytes(range(256)) * 600)
         args = {"workdir": "build", "maxsize": None, "blocksize": 32768}
         (fetched,) = await self.outcomes(("downloadFile", {**args, "slavedest": "file", "mode": 0o640}), files=content)
         (sent,) = await self.outcomes(("uploadFile", {**args, "slavesrc": "file"}), files=(taken := Content()))
         self.assertEqual((fetched["rc"], sent["rc"], taken.content), (0, 0, content.content))
         await self._interrupt()
+
+    async def _refusals(self) -> None:
+        """Steps that need what it lacks say so, and do nothing else."""
+        refused = {
+            "mkdir": MakeDirectory("build/x"),
+            "cpdir": CopyDirectory("build", "copy"),
+            "stat": FileExists("build/x"),
+            "rmdir": RemoveDirectory("build/x"),
+            "glob": MultipleFileUpload(["*"], "many", glob=True),
+        }
+        for command, step in refused.items():
+            built = await self.run_steps(step)
+            self.assertIs(built.result, Result.EXCEPTION, command)
+            (told,) = built.steps
+            said = "".join(built.everything(told.name) if log == "stdio" else built.text(told.name, log)
+                           for log in built.logs(told.name))  # fmt: skip
+            self.assertIn(f"slave bot (buildslave 0.7.12) does not know the command '{command}'", said)
 
 
 class TestWorker43OverWebSocket(Dialect):
