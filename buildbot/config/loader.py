@@ -17,7 +17,11 @@ from buildbot.config.errors import Collecting, ConfigErrors, Location, Problem, 
 from buildbot.config.keys import read_keys
 from buildbot.config.master import Config, config_from_dict
 from buildbot.config.modules import MAIN_MODULE, fresh_modules, users_files
+from buildbot.config.names.absent import forget_modules, without_absent
 from buildbot.config.places import KeyPlaces
+
+#: What other parts of a configuration name.
+_REFERRED_TO = frozenset({"slaves", "workers", "bots", "builders", "schedulers", "services", "secretsProviders"})
 
 
 def load_config(path: str | Path) -> Config:
@@ -29,7 +33,10 @@ def load_config(path: str | Path) -> Config:
     file = str(Path(path).absolute())
     directory = str(Path(file).parent)
     with collecting(file, directory) as collected, fresh_modules(directory, collected.is_users_file):
-        given = _run(file, directory, collected)
+        try:
+            given = _run(file, directory, collected)
+        finally:
+            forget_modules()
         config = None if given is None else _check(given, collected)
         if collected.problems or config is None:
             raise ConfigErrors(collected.problems)
@@ -85,7 +92,11 @@ def _note(wrong: BaseException, collected: Collecting) -> None:
     collected.add(Problem(text, place.file, place.line or None, hint))
 
 
-def _check(given: Mapping[Any, Any], collected: Collecting) -> Config:
+def _check(given: Mapping[Any, Any], collected: Collecting) -> Config | None:
+    given, missing = without_absent(given)
+    if missing & _REFERRED_TO:
+        _check_keys_only(given, collected)  # what else refers to those is not wrong for that
+        return None
     at = _placing(collected)
 
     def set_place(place: Location | None) -> None:

@@ -15,6 +15,16 @@ RESERVED_NAMES = frozenset({"debug", "change", "status", "statusClient"})
 _NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f]+")
 
 
+class GivenProperties(dict[str, Any]):
+    """Properties as a configuration gives them, which it may also ask for."""
+
+    def getProperty(self, name: str, default: Any = None) -> Any:
+        return self.get(name, default)
+
+    def hasProperty(self, name: str) -> bool:
+        return name in self
+
+
 @configurable
 class BuildSlave:
     """A machine that runs builds, known by its name and password.
@@ -45,7 +55,7 @@ class BuildSlave:
         self.max_builds = max_builds
         self.notify_on_missing: tuple[str, ...] = _addresses(name, notify_on_missing)
         self.missing_timeout = missing_timeout
-        self.properties: dict[str, Any] = dict(properties or {})
+        self.properties = GivenProperties(properties or {})
         self.defaultProperties: dict[str, Any] = dict(defaultProperties or {})
         self.locks: list[Any] = list(locks or [])
         self.keepalive_interval = keepalive_interval

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
-from buildbot.config.errors import did_you_mean
+from buildbot.config.errors import did_you_mean, error, is_loading
+from buildbot.config.names import absent
 from buildbot.config.names.dropped import advice_for
 from buildbot.config.names.known import KNOWN_MODULES, KNOWN_NAMES
 from buildbot.config.names.table import OWN_MODULES, PLUGIN_GROUPS, TABLE
@@ -27,10 +28,11 @@ _EXTENDED = frozenset({*TABLE, *_PACKAGES, *OWN_MODULES})
 
 
 class Message(NamedTuple):
-    """What is said about a name that is not there."""
+    """What is said about a name that is not there. known: it is a name of Buildbot in some era."""
 
     text: str
     hint: str | None
+    known: bool = False
 
 
 def names_of(module: str) -> list[str]:
@@ -49,13 +51,14 @@ def message_for(module: str, name: str) -> Message:
     hint = did_you_mean(name, names_of(module))
     elsewhere = next((path for path in TABLE if name in TABLE[path]), None)
     dropped = advice_for(name, f"{module}.{name}")
+    known = False
     if elsewhere is not None:
         hint = f"it is in {elsewhere}"
     elif dropped is not None:
-        hint = dropped
+        hint, known = dropped, True
     elif name in KNOWN_NAMES or f"{module}.{name}" in KNOWN_MODULES:
-        hint = "it is a name of Buildbot, but not in this version"
-    return Message(f"there is no {name!r} in {module}", hint)
+        hint, known = "it is a name of Buildbot, but not in this version", True
+    return Message(f"there is no {name!r} in {module}", hint, known)
 
 
 def resolve(target: str) -> Any:
@@ -83,7 +86,10 @@ def _getter(module: str, older: Callable[[str], Any] | None = None) -> Callable[
             return plugin
         if older is not None:
             return older(name)
-        text, hint = message_for(module, name)
+        text, hint, known = message_for(module, name)
+        if known and is_loading() and not _is_submodule(module, name):
+            error(text, hint)
+            return absent.stand_in(name)
         whole = f"{text} ({hint})" if hint else text
         if _is_from_import(sys._getframe(1)):
             raise ImportError(whole, name=module)
@@ -108,6 +114,12 @@ def _plugin(module: str, name: str) -> Any:
         if dot and first == name:
             within[rest] = entry.load()
     return SimpleNamespace(**within) if within else None
+
+
+def _is_submodule(module: str, name: str) -> bool:
+    """Whether it is a file beside the module's, which `from module import name` looks for after this."""
+    path = getattr(sys.modules.get(module), "__path__", None)
+    return path is not None and importlib.machinery.PathFinder.find_spec(f"{module}.{name}", path) is not None
 
 
 def _is_from_import(frame: FrameType) -> bool:
@@ -137,7 +149,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname not in TABLE and fullname not in _PACKAGES:
-            return None
+            return absent.module_spec(fullname) if is_loading() and absent.is_module(fullname) else None
         return importlib.machinery.ModuleSpec(fullname, _VirtualLoader(), is_package=True)
 
 

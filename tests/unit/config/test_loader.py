@@ -174,8 +174,8 @@ WRONG = {
     "module of later": (
         "from buildbot.www.hooks import GitHub\n",
         [
-            "1: ModuleNotFoundError: No module named 'buildbot.www.hooks' "
-            "(buildbot.www.hooks is a module of Buildbot that is not in this version)"
+            "1: there is no module buildbot.www.hooks (it is a module of Buildbot, but not in this version)",
+            " the file does not define BuildmasterConfig (it begins with c = BuildmasterConfig = {})",
         ],
     ),
     "before an exception": (

@@ -111,6 +111,12 @@ def test_directories_are_safe(name: str, directory: str) -> None:
     assert safe_directory(name) == directory
 
 
+def test_a_configuration_may_ask_for_a_slaves_properties() -> None:
+    slave = BuildSlave("a", "pw", properties={"platform": "sun"})
+    assert [slave.properties.getProperty(name, "none") for name in ("platform", "other")] == ["sun", "none"]
+    assert (slave.properties.hasProperty("platform"), slave.properties["platform"]) == (True, "sun")
+
+
 def test_slaves_compare_by_what_was_said() -> None:
     assert BuildSlave("a", "pw", 2) == BuildSlave("a", "pw", max_builds=2)
     assert BuildSlave("a", "pw") != BuildSlave("a", "other")
