@@ -95,6 +95,8 @@ class Spelling:
 
     def _directories(self, name: str, args: dict[str, Any]) -> list[Part]:
         given = args.pop("dir", None)
+        if given in (None, [], ()):
+            raise CommandRefused(f"{name} needs dir, the name of a directory or several")
         workdir = str(args.pop("workdir", None) or "")
         if name == "rmdir":
             args = {"logEnviron": False, **args}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import posixpath
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -13,7 +14,7 @@ from buildbot.model import CommandID
 from buildbot.process.slaveport import CommandRefused
 from buildbot.slaves.oldcommand import AGAIN_SECONDS, LONGEST_TEXT, MOST_UPDATES, OlderCommand, pairs
 from buildbot.slaves.session import BadMessage, UnknownCommand
-from buildbot.slaves.spelling import Part, Spelling, in_octets, in_text
+from buildbot.slaves.spelling import DEEPEST, Part, Spelling, in_octets, in_text
 
 
 class Sink:
@@ -299,6 +300,17 @@ class TestSpelling(SynchronousTestCase):
         self.assertEqual((removing["dir"], removing["timeout"], removing["maxTime"]), ("d", 5, 5))
         with self.assertRaisesRegex(CommandRefused, "stat needs file, a string"):
             self.parts("stat", file=None)
+        for nothing in ([], None):
+            with self.assertRaisesRegex(CommandRefused, "rmdir needs dir"):
+                self.parts("rmdir", dir=nothing)
+
+    def test_a_glob_through_directories_asks_for_each_depth(self) -> None:
+        for worker, directory in ((False, ""), (False, "w")):
+            found = [args["path"] for args in self.parts("glob", worker, path="a/**/b", workdir=directory)]
+            self.assertEqual(found[:3], [posixpath.join(directory, each) for each in ("a/b", "a/*/b", "a/*/*/b")])
+            self.assertEqual(len(found), DEEPEST + 1)
+        self.assertEqual(self.parts("glob", path="a/**/b"), [{"path": "a/**/b"}])  # it is on Python 3
+        self.assertEqual(len(self.parts("glob", worker=False, path="a**/b")), 1)
 
     def test_transfers(self) -> None:
         (args,) = self.parts("uploadFile", worker=False, slavesrc="f", workdir="w", blocksize=1 << 20)
