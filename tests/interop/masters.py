@@ -34,7 +34,8 @@ class Sources:
         (self.repository / "sizes.txt").write_text("one 1\ntwo 22\n")
         (self.repository / "compiled.txt").write_text("a.c:1: warning: one\nfine\nb.c:2: warning: two\n")
         (self.repository / "big.bin").write_bytes(bytes(range(256)) * 1200)
-        for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "all of it")):
+        made = [("init", "-q"), ("add", "."), ("commit", "-q", "-m", "all of it")]
+        for words in (*made, ("tag", "v1"), ("tag", "-a", "-m", "2", "v2"), ("branch", "other")):
             subprocess.run(["git", *words], cwd=self.repository, check=True)
         self.revision = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=self.repository, check=True, capture_output=True, text=True

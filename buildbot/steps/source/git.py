@@ -1,8 +1,10 @@
 """The Git step: brings a commit of a repository into the working directory, whatever state that is in.
 
 The working copy is made by `git init` and `git fetch`, never by `git clone`, so that one way serves a new directory, a
-damaged `.git` and a changed URL, and no file that is not git's is touched unless the mode says so. Nothing is decided
-by the wording of git's messages: when a fetch fails, `git ls-remote` tells whether the server or our copy is to blame.
+damaged `.git` and a changed URL, and no file that is not git's is touched unless the mode says so. What scripts find in
+a clone they find here: the server's branches as `origin/*`, the tags of what was fetched, a branch with an upstream.
+None of it is needed to check out: a fetch that cannot note it is made without it. Nothing is decided by the wording of
+git's messages: when a fetch fails, `git ls-remote` tells whether the server or our copy is to blame.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ _REVISION = re.compile(r"[A-Za-z0-9_][\w./+~^@{}#=,-]{0,254}")
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|^/|/$|\.$|^$|^\.|^@$")
 _DESCRIBE = {"tags", "all", "always", "contains", "debug", "long", "exact-match", "first-parent", "dirty"}
 _DESCRIBE_VALUES = {"match", "exclude", "abbrev", "candidates", "dirty"}
-ALL_HEADS = "+refs/heads/*:refs/buildbot/heads/*"
 # what a checkout runs besides git: hooks, and the filter of git-lfs
 _WITHOUT_OTHERS = tuple(
     word
@@ -98,6 +99,8 @@ class Git(LogsIn, Source):
         self.origin = origin
         super().__init__(mode=mode, method=method, **kwargs)
         self._url = ""
+        self._is_new = False  # our repository is
+        self._tracked: set[str] = set()  # branches of which it was noted what they are at the server
         self._check_own_arguments()
 
     def _check_own_arguments(self) -> None:
@@ -194,6 +197,7 @@ class Git(LogsIn, Source):
             await self._init()
             return False
         await self._set_url()
+        self._is_new = False
         return lines[1:] == ["true"]
 
     async def _init(self) -> None:
@@ -201,6 +205,8 @@ class Git(LogsIn, Source):
         if self.reference:
             await self._borrow(str(self.reference))
         await self._set_url()
+        await self.git("config", "--replace-all", f"remote.{self._origin}.fetch", self._all_heads)
+        self._is_new = True
 
     async def _set_url(self) -> None:
         words = ("config", "--replace-all", f"remote.{self._origin}.url", url_word(self._url))
@@ -226,6 +232,8 @@ class Git(LogsIn, Source):
             await self._obtain(branch, revision, shallow)
             commit = f"{revision}^{{commit}}"
         await self._reset(branch, commit)
+        if self._is_new and not self.shallow:
+            await self.git("remote", "set-head", self._origin, "--auto")  # as a clone does
 
     async def _reset(self, branch: str, commit: str) -> None:
         name = branch.removeprefix("refs/heads/")
@@ -239,6 +247,8 @@ class Git(LogsIn, Source):
             raise Damaged("git checkout failed")
         if name != "HEAD" and not name.startswith(("refs/", "-")):
             await self.git("checkout", "--quiet", "-B", name, "HEAD", "--")  # only for those who look at its name
+            if name in self._tracked:
+                await self.git("branch", "--quiet", f"--set-upstream-to={self._origin}/{name}", name)
 
     async def _obtain(self, branch: str, revision: str, shallow: bool) -> None:
         """Have the commit here: from before, from the branch, by its own name, or from any branch."""
@@ -246,7 +256,7 @@ class Git(LogsIn, Source):
         if not (self._fetches_tags or named) and await self._has(revision):
             return
         by_itself = _FULL_ID.fullmatch(revision) is not None
-        if by_itself and self.shallow and await self._fetch(revision) and await self._has(revision):
+        if by_itself and self.shallow and await self._fetch_noting(revision, branch) and await self._has(revision):
             return
         refs = await self._fetch_branch(branch, shallow, must=False)
         if not named and await self._has(revision):
@@ -255,7 +265,7 @@ class Git(LogsIn, Source):
             return
         if named and await self._fetch(f"refs/tags/{revision}:refs/tags/{revision}") and await self._has(revision):
             return
-        await self._fetch(ALL_HEADS, "--prune", *self._deepening(refs is not None), deep=True)
+        await self._fetch(self._all_heads, "--prune", *self._deepening(refs is not None), deep=True)
         if not await self._has(revision):
             self.fail(f"there is no revision {revision} in {self._shown_url}")
 
@@ -264,16 +274,18 @@ class Git(LogsIn, Source):
         refs = [branch] if branch == "HEAD" or branch.startswith("refs/") else [f"refs/heads/{branch}"]
         unshallow = ("--unshallow",) if shallow and not self.shallow else ()
         for _ in range(2 if self.retryFetch else 1):
-            if await self._fetch(refs[0], *unshallow):
+            if await self._fetch_noting(refs[0], branch, *unshallow):
                 return refs[0]
-        if await self._remove_leftovers() and await self._fetch(refs[0], *unshallow):
+        if await self._remove_leftovers() and await self._fetch_noting(refs[0], branch, *unshallow):
             return refs[0]
         if refs[0] == f"refs/heads/{branch}":
             refs.append(f"refs/tags/{branch}")
         there = await self._refs_at_server(refs)
         if refs[0] in there:
+            if await self._fetch(refs[0], *unshallow):
+                return refs[0]
             raise Damaged("git fetch failed, although the server answers")
-        if refs[-1] in there and await self._fetch(refs[-1], *unshallow):
+        if refs[-1] in there and await self._fetch_noting(refs[-1], branch, *unshallow):
             return refs[-1]
         if must:
             self.fail(f"there is no branch {branch} in {self._shown_url}")
@@ -285,8 +297,22 @@ class Git(LogsIn, Source):
             self.fail(f"{self._shown_url} cannot be reached")
         return {line.partition("\t")[2] for line in asked.stdout.splitlines()}
 
-    async def _fetch(self, ref: str, *options: str, deep: bool = False) -> bool:
-        words = ["fetch", "--force", "--refmap=", "--tags" if self._fetches_tags else "--no-tags"]
+    async def _fetch_noting(self, ref: str, branch: str, *options: str) -> bool:
+        """Fetch a ref into FETCH_HEAD, and note what the server's branches are; in a shallow copy, what this one is."""
+        name = branch.removeprefix("refs/heads/")
+        if self.shallow and (name == "HEAD" or name.startswith("refs/")):
+            return await self._fetch(ref, *options)
+        done = await self._fetch(ref, "--prune", *options, also=(self._noted(name if self.shallow else "*"),))
+        if done and (self.shallow or ref == f"refs/heads/{name}"):
+            self._tracked.add(name)
+        return done
+
+    async def _fetch(self, ref: str, *options: str, deep: bool = False, also: tuple[str, ...] = ()) -> bool:
+        words = ["fetch", "--force", "--refmap="]
+        if self._fetches_tags:
+            words.append("--tags")
+        elif not also:
+            words.append("--no-tags")
         if self.submodules:
             words.append("--no-recurse-submodules")
         if self.show_progress:
@@ -294,7 +320,7 @@ class Git(LogsIn, Source):
         if self.shallow and not deep:
             words.append(f"--depth={1 if self.shallow is True else int(self.shallow)}")
         words += [f"--filter={each}" for each in self.filters or ()]
-        return (await self.git(*words, *options, "--", self._origin, ref)).rc == 0
+        return (await self.git(*words, *options, "--", self._origin, ref, *also)).rc == 0
 
     def _deepening(self, possible: bool) -> tuple[str, ...]:
         return ("--unshallow",) if self.shallow and possible else ()
@@ -364,6 +390,14 @@ class Git(LogsIn, Source):
     @property
     def _origin(self) -> str:
         return str(self.origin or "origin")
+
+    def _noted(self, heads: str) -> str:
+        """Where it is noted what these branches are at the server."""
+        return f"+refs/heads/{heads}:refs/remotes/{self._origin}/{heads}"
+
+    @property
+    def _all_heads(self) -> str:
+        return self._noted("*")
 
     @property
     def _fetches_tags(self) -> bool:
