@@ -63,6 +63,7 @@ class BuildSlave(MultiService):
       GiB. When that is full the commands wait.
     - `protocol`: `"pb"` (Perspective Broker, the default) or `"msgpack_experimental_v7"` (msgpack over WebSocket, for
       which the packages msgpack and wsproto must be there). The master has a port for each.
+    - `path`: over WebSocket, that of the master's URL, if a proxy in front of the master wants one; default `/`.
 
     `usePTY`, `name` and `keepaliveTimeout` are accepted for tac files of other eras.
     Raises ValueError if an argument makes no sense.
@@ -92,6 +93,7 @@ class BuildSlave(MultiService):
         usePTY: bool | int | None = None,
         name: str | None = None,
         protocol: str = PB,
+        path: str | None = None,
         connection_string: str | None = None,
         proxy_connection_string: str | None = None,
         orphan_grace_seconds: float = ORPHAN_GRACE_SECONDS,
@@ -145,7 +147,7 @@ class BuildSlave(MultiService):
                 string=connection_string,
                 proxy=proxy_connection_string,
             ),
-            dial=dial_of(protocol, self.slavename, None if connection_string else buildmaster_host, port),
+            dial=dial_of(protocol, self.slavename, None if connection_string else buildmaster_host, port, path),
             name=self.slavename,
             password=passwd,
             owner=self,
@@ -282,19 +284,22 @@ Worker = BuildSlave
 """The name in tac files of buildbot-worker."""
 
 
-def dial_of(protocol: str, slavename: str, host: str | None, port: int | str | None) -> Dial:
+def dial_of(protocol: str, slavename: str, host: str | None, port: int | str | None, path: str | None) -> Dial:
     """How to connect by this protocol. Raises ValueError, also if the packages for it are missing."""
     if protocol == PB:
         return overpb.dial
     if ":" in slavename:
         raise ValueError(f"slavename {slavename!r}: over WebSocket a name has no colon")
+    path = "/" + (path or "").lstrip("/")
+    if not path.isascii() or any(letter <= " " for letter in path):
+        raise ValueError(f"path {path!r} is none of a URL: write what is no ASCII, and spaces, as %XX")
     try:
         from buildslave.oversocket import dial_as
     except ImportError as error:
         raise ValueError(
             f"protocol {MSGPACK!r} needs the packages msgpack and wsproto ({error}): `pip install msgpack wsproto`"
         ) from None
-    return dial_as(None if host is None else authority(host, port))
+    return dial_as(None if host is None else authority(host, port), path)
 
 
 def known_encoding(name: str) -> str:

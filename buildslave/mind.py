@@ -87,11 +87,11 @@ class Mind(pb.Referenceable):
         self._attached = True
         return self._slave.commands.order(self._session, order)
 
-    def remote_interrupt(self, command_id: str, why: str) -> None:
-        self._slave.commands.interrupt(command_id, str(why))
+    def remote_interrupt(self, command_id: object, why: object) -> None:
+        self._slave.commands.interrupt(_id("interrupt", command_id), str(why))
 
-    def remote_disown(self, command_id: str) -> None:
-        self._slave.commands.disown(command_id)
+    def remote_disown(self, command_id: object) -> None:
+        self._slave.commands.disown(_id("disown", command_id))
 
     def remote_setBuilderList(self, builders: list[tuple[str, str]]) -> bool | dict[str, pb.Referenceable]:
         try:
@@ -122,3 +122,9 @@ class Mind(pb.Referenceable):
     def remote_shutdown(self) -> None:
         self._log.info("the master asks this slave to stop")
         self._slave.stop_when_told()
+
+
+def _id(message: str, given: object) -> str:
+    if not isinstance(given, str):
+        raise BadArguments(f"{message}: {given!r:.100} is no command's id")
+    return given

@@ -43,10 +43,11 @@ class SocketLine:
 
     _log = Logger()
 
-    def __init__(self, socket: WebSocket, host: str | None) -> None:
-        """`host`: what the master is called in the handshake; None: where it is connected."""
+    def __init__(self, socket: WebSocket, host: str | None, path: str = "/") -> None:
+        """`host`: what the master is called in the handshake; None: where it is connected. `path`: of its URL."""
         self._socket = socket
         self._host = host
+        self._path = path
         self._number = 0
         self._waiting: dict[int, Deferred[Any]] = {}
         self._lost = False
@@ -61,7 +62,7 @@ class SocketLine:
     def log_in(self, name: str, password: str, mind: Mind) -> Deferred[Remote]:
         self._calls = Calls(mind, self.request)
         self._socket.received = self._received
-        return self._socket.open(self._host, name, password).addCallback(lambda _: self)
+        return self._socket.open(self._host, self._path, name, password).addCallback(lambda _: self)
 
     def abort(self) -> None:
         self._socket.abort()
@@ -208,13 +209,13 @@ def as_sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def dial_as(host: str | None) -> Dial:
-    """Connects; `host` as for SocketLine."""
+def dial_as(host: str | None, path: str) -> Dial:
+    """Connects; `host` and `path` as for SocketLine."""
 
     def dial(endpoint: IStreamClientEndpoint) -> Deferred[Any]:
         factory: Any = Factory.forProtocol(WebSocket)
         factory.noisy = False
         connected: Deferred[Any] = endpoint.connect(factory)
-        return connected.addCallback(lambda socket: SocketLine(socket, host))
+        return connected.addCallback(lambda socket: SocketLine(socket, host, path))
 
     return dial

@@ -93,15 +93,16 @@ class WebSocket(Protocol):
         if transport is not None:
             transport.abortConnection()
 
-    def open(self, host: str | None, name: str, password: str) -> Deferred[None]:
-        """Log in. `host`: what the master is called; None: where it is connected. Fails with Refused, NotSpoken, or the
-        lost connection."""
+    def open(self, host: str | None, path: str, name: str, password: str) -> Deferred[None]:
+        """Log in. `host`: what the master is called; None: where it is connected. `path`: of its URL. Fails with
+        Refused, NotSpoken, or the lost connection."""
         self._opening = Deferred()
         if self._ended is not None:
             self._opening.errback(self._ended)
             return self._opening
         login = base64.b64encode(f"{name}:{password}".encode())
-        request = Request(host=host or self._peer(), target="/", extra_headers=[(b"Authorization", b"Basic " + login)])
+        headers = [(b"Authorization", b"Basic " + login)]
+        request = Request(host=host or self._peer(), target=path, extra_headers=headers)
         self._write(request)
         return self._opening
 

@@ -108,3 +108,16 @@ class TestOurs(test_commands.TestWorker43OverWebSocket):
         self.assertIs((await building).result, Result.SUCCESS)
         await self.rig.until(lambda: not self.peer.running, "its end")
         self.assertIn("the master asks this slave to stop", self.peer.output())
+
+    async def test_a_directory_of_4_3_s_worker(self) -> None:
+        """Its buildbot.tac as it is, for WebSocket."""
+        basedir = self.rig.base / "bot"
+        where = f"127.0.0.1:{self.port}"
+        self.processes.run(
+            [self.programs / "buildbot-worker", "create-worker", "-q", OVER_WEBSOCKET, basedir, where, "bot", "secret"]
+        )
+        self.processes.start([BUILDSLAVE, "start", "--nodaemon", basedir], name="bot")
+        await self.rig.until(lambda: "bot" in self.rig.sessions.here, "the slave is here")
+        self.assertTrue(self.rig.sessions.here["bot"].resumes)
+        built = await self.run_steps(ShellCommand(name="it", command=["echo", "hello"]))
+        self.assertEqual(built.text("it"), "hello\n")

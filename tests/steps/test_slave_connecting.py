@@ -324,7 +324,10 @@ class BadProxies(ConnectingCase):
             ({"connection_string": "tcp:h:1", "proxy_connection_string": "tcp:p:2"}, "exclude each other"),
             ({"connection_string": "nonsense:h:1"}, "connection_string 'nonsense:h:1'"),
             ({"buildmaster_host": "h", "proxy_connection_string": "http://"}, "a proxy is written"),
+            ({"buildmaster_host": "h", "protocol": "msgpack_experimental_v7", "path": "a b"}, "none of a URL"),
+            ({"buildmaster_host": "h", "protocol": "msgpack_experimental_v7", "slavename": "a:b"}, "no colon"),
             ({"buildmaster_host": "h", "protocol": "msgpack"}, "write 'pb', or 'msgpack_experimental_v7'"),
         ):
             with self.assertRaisesRegex(ValueError, told):
-                BuildSlave(slavename="bot", passwd="x", basedir=str(self.top / "bad"), **given)  # type: ignore[arg-type]
+                options: dict[str, Any] = {"slavename": "bot", "passwd": "x", "basedir": str(self.top / "bad"), **given}
+                BuildSlave(**options)

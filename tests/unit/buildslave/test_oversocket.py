@@ -58,7 +58,7 @@ class LineCase(SynchronousTestCase):
         self.transport = Transport(peerAddress=peer)
         self.socket = WebSocket()
         self.socket.makeConnection(self.transport)
-        self.line = SocketLine(self.socket, host)
+        self.line = SocketLine(self.socket, host, "/ci")
         self.clock = Clock()
         self.lost: list[Failure] = []
         self.heard = 0
@@ -101,7 +101,7 @@ class Login(LineCase):
     def test_name_and_password_are_shown(self) -> None:
         (request,) = self.said()
         assert isinstance(request, Request)
-        self.assertEqual((request.host, request.target), ("ci.example.org:9990", "/"))
+        self.assertEqual((request.host, request.target), ("ci.example.org:9990", "/ci"))
         shown = dict(request.extra_headers)[b"authorization"]
         self.assertEqual(base64.b64decode(shown.removeprefix(b"Basic ")).decode(), "bot:pass:wörd")
         self.say(AcceptConnection())
@@ -265,6 +265,8 @@ class Questions(LineCase):
             ("juggle", {}), ("remote_order", {"args": []}), ("__class__", {}), ("attach", {}), ("attach", {"args": {}}),
             ("attach", {"args": []}), ("attach", {"args": [1, 2]}), ("attach", {"args": [[1]]}),
             ("order", {"args": [5]}),
+            ("interrupt", {"args": [["1"], "x"]}),
+            ("disown", {"args": [{}]}),
             ("order", {"args": [{"id": "1", "name": "shell", "builddir": "../x", "args": {}, "held": 0}]}),
             ("setBuilderList", {"args": [5]}), ("resume", {"args": ["1", "x"]}),
             ("set_worker_settings", {}), ("set_worker_settings", {"args": {**settings, "newline_re": "("}}),
