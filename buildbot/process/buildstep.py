@@ -26,6 +26,7 @@ from buildbot.process.observers import (
     OutputProgressObserver,
 )
 from buildbot.process.oldstyle import OldStyle
+from buildbot.process.overridden import check_overrides
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
 from buildbot.process.results import CANCELLED, SUCCESS, Results
 from buildbot.process.slaveport import CommandRefused
@@ -125,6 +126,7 @@ class BuildStep(OldStyle, TellsTests, StepLogs, StepFacts, Recreatable):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        check_overrides(cls)
         for name in ("parms", "renderables"):  # lists, as they always were: subclasses write `Base.parms + [...]`
             if isinstance(vars(cls).get(name), tuple):
                 setattr(cls, name, list(vars(cls)[name]))

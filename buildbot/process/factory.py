@@ -55,6 +55,14 @@ class Recreatable:
         """The recipe for another step like this one."""
         return self._step_factory
 
+    def set_step_arg(self, name: str, value: Any) -> None:
+        """Give the step another argument, before it is added to a factory."""
+        self._step_factory.kwargs[name] = value
+        self._step_factory.buildStep()  # which says what is wrong with it
+
+    def is_exact_step_class(self, klass: type) -> bool:
+        return type(self) is klass
+
     def addFactoryArguments(self, **kwargs: Any) -> None:
         """Buildbot 0.7 and 0.8 asked for this in subclasses; here the arguments are known already."""
 

@@ -39,7 +39,14 @@ class LoggingBuildStep(BuildStep):
     log_eval_func: Any = None
     progressMetrics: Any = ("output",)
     parms: ClassVar[Any] = [*BuildStep.parms, "logfiles", "lazylogfiles", "log_eval_func"]
+    renderables: ClassVar[Any] = ["logfiles", "lazylogfiles"]
     stdio_log: StepLog | None = None
+
+    def __init__(
+        self, logfiles: Any = None, lazylogfiles: Any = None, log_eval_func: Any = None, **kwargs: Any
+    ) -> None:
+        given = {"logfiles": logfiles, "lazylogfiles": lazylogfiles, "log_eval_func": log_eval_func}
+        super().__init__(**kwargs, **{name: value for name, value in given.items() if value is not None})
 
     def addLogFile(self, logname: str, filename: Any) -> None:
         """One more file to be followed, told before the command begins."""

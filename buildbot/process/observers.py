@@ -14,6 +14,9 @@ from buildbot.store.logfiles import Channel
 
 MOST_LINE_LENGTH = 1 << 20  # a longer line is given in parts, so that no one's memory is filled
 
+LETTERS = {Channel.STDOUT: "o", Channel.STDERR: "e", Channel.HEADER: "h"}
+_CHANNELS = {letter: channel for channel, letter in LETTERS.items()}
+
 
 class LogObserver:
     """Override outReceived, errReceived, headerReceived. `step` and `log` are set before the first call."""
@@ -29,8 +32,12 @@ class LogObserver:
         log.watch(self)
 
     def got(self, channel: Channel, text: str) -> None:
+        self.gotData(LETTERS[channel], text)
+
+    def gotData(self, stream: str, data: str) -> None:
+        """A piece of the log, by the letter of its stream (o, e, h); it goes to logChunk."""
         step = self.step
-        self.logChunk(getattr(step, "build", None), step, self.log, NUMBERS[channel], text)
+        self.logChunk(getattr(step, "build", None), step, self.log, NUMBERS[_CHANNELS[stream]], data)
 
     def logChunk(self, build: Any, step: Any, log: Any, channel: int, text: str) -> None:
         """A piece of the log, by the number of its channel (buildbot.status.logfile); it goes to one of those below."""
@@ -92,7 +99,7 @@ class LogLineObserver(LogObserver):
             Channel.HEADER: _Lines(lambda line: self.headerLineReceived(line)),
         }
 
-    def setMaxLineLength(self, length: int) -> None:
+    def setMaxLineLength(self, max_length: int) -> None:
         """Buildbot's old limit; lines here have none that matters."""
 
     def outReceived(self, data: str) -> None:

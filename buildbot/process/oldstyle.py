@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from buildbot.config.errors import without_effect
 from buildbot.process.deferring import answer_of
 from buildbot.process.results import SKIPPED
 from buildbot.process.slaveport import SlaveLost
@@ -61,9 +62,18 @@ class OldStyle:
         """What Buildbot 0.7 and 0.8 call the status of the step: setText, addURL, getLogs ..."""
         return RunningStepStatus(self)
 
+    def startStep(self, remote: Any) -> Deferred[int]:
+        """What a Build of Buildbot's calls to have the step run: a subclass does something before, or after. Gives the
+        result. remote: None here."""
+        return Deferred.fromCoroutine(answer_of(self._own_code()))
+
     # -- running
 
     def begin_code(self) -> Any:
+        """The step's code, in its startStep() if a subclass has written one."""
+        return self._own_code() if type(self).startStep is OldStyle.startStep else self.startStep(None)
+
+    def _own_code(self) -> Any:
         """The step's code: its run(), or start(), which a subclass of a step of ours may have written without knowing
         that this has run() now."""
         kind: Any = type(self)
@@ -90,6 +100,13 @@ class OldStyle:
         beginning.addCallbacks(begun, self.failed)  # type: ignore[unused-awaitable]  # goes on in `over`
         beginning.addErrback(lambda why: OldStyle.failed(self, why))  # type: ignore[unused-awaitable]
         return await over
+
+
+def drop_old_arguments(step: object, arguments: dict[str, Any]) -> None:
+    """Take out the arguments that were those of all steps with a command in 0.8, and say that they have no effect."""
+    for name in ("logfiles", "lazylogfiles", "log_eval_func"):
+        if arguments.pop(name, None):
+            without_effect(f"{type(step).__name__}: {name}")
 
 
 def _first_base(step: OldStyle) -> Any:

@@ -80,6 +80,12 @@ class StepFacts:
     def hasProperty(self, name: str) -> bool:
         return bool(self.build.hasProperty(name))
 
+    has_key = hasProperty
+
+    def render(self, value: Any) -> Any:
+        """A Deferred with what a renderable, or a structure of them, comes to in this build."""
+        return self.build.render(value)
+
     def getProperties(self) -> Any:
         return self.build.getProperties()
 

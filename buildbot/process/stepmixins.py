@@ -154,15 +154,19 @@ class ShellMixin:
     renderables: ClassVar[Any] = (
         "command",
         "env",
+        "want_stdout",
+        "want_stderr",
+        "usePTY",
         "logfiles",
         "lazylogfiles",
         "timeout",
         "maxTime",
         "max_lines",
+        "logEnviron",
+        "interruptSignal",
         "sigtermTime",
         "initialStdin",
-        "usePTY",
-        "interruptSignal",
+        "decodeRC",
     )
 
     build: Any

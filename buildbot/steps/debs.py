@@ -62,10 +62,10 @@ class DebPbuilder(MadeCommand, WarningCountingShellCommand):
         distribution: Any = None,
         basetgz: Any = None,
         mirror: Any = None,
+        othermirror: Any = None,
         extrapackages: Any = None,
         keyring: Any = None,
         components: Any = None,
-        othermirror: Any = None,
         **kwargs: Any,
     ) -> None:
         given = {

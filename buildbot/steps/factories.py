@@ -190,6 +190,8 @@ class TwistedTrial(TrialStep):
 class TwistedBaseFactory(BuildFactory):
     """Of Twisted: its source, and no more. source: see above."""
 
+    workdir: Any = "Twisted"
+
     def __init__(self, source: Any) -> None:
         super().__init__([source])
 

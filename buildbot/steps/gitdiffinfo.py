@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, ClassVar
 
-from buildbot.config.errors import error
+from buildbot.config.errors import error, without_effect
 from buildbot.process.observers import MOST_LINE_LENGTH, LogLineObserver
 from buildbot.process.rendering import is_renderable
 from buildbot.process.results import SUCCESS
@@ -18,6 +18,10 @@ MOST_FILES = 10_000
 MOST_HUNKS = 100_000
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _NOTHING = "/dev/null"
+_OF_SHELL_STEPS = {
+    *("want_stdout", "want_stderr", "usePTY", "logfiles", "lazylogfiles", "maxTime", "max_lines"),
+    *("interruptSignal", "sigtermTime", "initialStdin", "decodeRC"),
+}
 
 
 class GitDiffInfo(LogsIn):
@@ -38,6 +42,9 @@ class GitDiffInfo(LogsIn):
     renderables: ClassVar[Any] = ("compareToRef", "dataName")
 
     def __init__(self, compareToRef: Any = "master", dataName: Any = "diffinfo-master", **kwargs: Any) -> None:
+        for argument in _OF_SHELL_STEPS & kwargs.keys():
+            del kwargs[argument]
+            without_effect(f"{argument} of GitDiffInfo")
         super().__init__(**kwargs)
         self.compareToRef = compareToRef
         self.dataName = dataName

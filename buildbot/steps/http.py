@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -119,7 +120,9 @@ class HTTPStep(BuildStep):
             raise
         finally:
             self._asking = None
-        self.log_response(self.response)
+        log_response: Any = self.log_response
+        takes_log = len(signature(log_response).parameters) > 1  # that of 4.x does
+        log_response(*([self.getLog("log")] if takes_log else []), self.response)
         return SUCCESS if self.response.status_code < 400 else FAILURE
 
     def log_request(self, options: Mapping[str, Any]) -> None:
@@ -135,9 +138,10 @@ class HTTPStep(BuildStep):
             lines.append(f"Data: {sent}"[:10_000])
         log.write("\n".join([*lines, ""]).encode("utf-8", "surrogateescape"), Channel.HEADER)
 
-    def log_response(self, response: Answer) -> None:
-        """Write the answer into the logs: its status and headers, and its body into `content`."""
-        log = self.getLog("log")
+    def log_response(self, *log_and_response: Any) -> None:
+        """Write the answer into the logs: its status and headers, and its body into `content`. An override takes the
+        log and the answer, or the answer alone; and so does this."""
+        log, response = self.getLog("log"), log_and_response[-1]
         lines = ["Response Headers:", *_shown(response.headers, self.hide_response_headers)]
         lines.append(f"Status: {response.status_code}")
         if response.left_out:

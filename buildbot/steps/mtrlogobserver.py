@@ -167,6 +167,7 @@ class MTR(Test):
         parallel: Any = 4,
         logfiles: Any = None,
         lazylogfiles: Any = True,
+        warningPattern: Any = None,
         mtr_subdir: Any = "mysql-test",
         **kwargs: Any,
     ) -> None:
@@ -188,7 +189,7 @@ class MTR(Test):
         self.myMtr = MtrLogObserver(textLimit=textLimit, testNameLimit=testNameLimit)
         self._own_logfiles = dict(logfiles or {})
         self._unwritten = False
-        super().__init__(lazylogfiles=lazylogfiles, **kwargs)
+        super().__init__(lazylogfiles=lazylogfiles, warningPattern=warningPattern, **kwargs)
         self.addLogObserver("stdio", self.myMtr)
 
     async def run(self) -> int:

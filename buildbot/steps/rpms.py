@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import Any, ClassVar
 
-from buildbot.config.errors import error
+from buildbot.config.errors import error, without_effect
 from buildbot.process.buildstep import BuildStepFailed
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.rendering import needs_rendering
@@ -20,6 +20,10 @@ _PWD = "`pwd`"
 _DIRECTORIES = ("topdir", "builddir", "rpmdir", "sourcedir", "specdir", "srcrpmdir")
 _TELLING = ("Provides(", "Requires(", "Checking for unpackaged", "Wrote:", "Executing(%", "+ ", "Processing files:")
 _ERRORS = ("   ", "RPM build errors:", "error: ")
+_OF_WARNINGS = {
+    *("warningPattern", "warningExtractor", "maxWarnCount", "directoryEnterPattern", "directoryLeavePattern"),
+    *("suppressionFile", "suppressionList"),
+}
 
 
 class RpmBuild(MadeCommand, ShellCommand):
@@ -114,7 +118,10 @@ class RpmLint(MadeCommand, FindingStep):
     renderables: ClassVar[Any] = ("fileloc", "config")
     _message = re.compile(r"[^\s:][^:]*:(?:\d+:)? ([EW]): ")
 
-    def __init__(self, fileloc: Any = None, config: Any = None, **kwargs: Any) -> None:
+    def __init__(self, fileloc: Any = ".", config: Any = None, **kwargs: Any) -> None:
+        for name in _OF_WARNINGS & kwargs.keys():
+            del kwargs[name]
+            without_effect(f"{name} of RpmLint, which counts what rpmlint itself calls a warning or error,")
         self.fileloc = "." if fileloc is None else fileloc
         self.config = config
         super().__init__(**kwargs)
@@ -203,7 +210,7 @@ class MockBuildSRPM(Mock):
     descriptionDone = ["mock buildsrpm"]
     renderables: ClassVar[Any] = ("spec", "sources")
 
-    def __init__(self, spec: Any = None, sources: Any = None, **kwargs: Any) -> None:
+    def __init__(self, spec: Any = None, sources: Any = ".", **kwargs: Any) -> None:
         self.spec = spec
         self.sources = "." if sources is None else sources
         needed(self, "spec")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from inspect import signature
 from typing import Any, ClassVar
 
 from buildbot.config.errors import error
@@ -35,11 +36,9 @@ class ShellCommand(ShellMixin, LoggingBuildStep):
     haltOnFailure = False
     flunkOnFailure = True
 
-    def __init__(self, workdir: Any = None, command: Any = None, **kwargs: Any) -> None:
-        if workdir is not None:
-            kwargs["workdir"] = workdir
-        if command is not None:
-            kwargs["command"] = command
+    def __init__(self, workdir: Any = None, command: Any = None, usePTY: Any = None, **kwargs: Any) -> None:
+        given = {"workdir": workdir, "command": command, "usePTY": usePTY}
+        kwargs |= {name: value for name, value in given.items() if value is not None}
         rest = self.setupShellMixin(kwargs)
         misspelt = set(rest) - set(self.parms)  # BuildStep says so; one mistake is told once
         super().__init__(**rest)
@@ -58,13 +57,21 @@ class ShellCommand(ShellMixin, LoggingBuildStep):
 
     @gives_deferred
     async def start(self) -> Any:
+        setup: Any = self.setupEnvironment
+        of_command = bool(signature(setup).parameters)
+        if not of_command:
+            setup()
         command = await self.makeRemoteShellCommand()
-        self.setupEnvironment(command)
+        if of_command:
+            setup(command)
         self.startCommand(command)
 
-    def setupEnvironment(self, cmd: RemoteCommand) -> None:
-        """Subclasses add to `cmd.args["env"]`, which has the builder's `env` and the step's already."""
-        if cmd.args.get("env") is None:
+    def setupEnvironment(self, cmd: RemoteCommand | None = None) -> None:
+        """Subclasses add to `cmd.args["env"]`, which has the builder's `env` and the step's already. One that takes no
+        `cmd`, as those of 0.9 and later, is called before there is a command, and adds to `self.env`."""
+        if cmd is None:
+            self.env = self.env or {}
+        elif cmd.args.get("env") is None:
             cmd.args["env"] = {}
 
 
@@ -134,9 +141,9 @@ class ShellSequence(ShellMixin, BuildStep):
         self.last_command: Any = None
         super().__init__(**self.setupShellMixin(kwargs, prohibitArgs=["command"]))
 
-    def shouldRunTheCommand(self, command: Any) -> bool:
+    def shouldRunTheCommand(self, cmd: Any) -> bool:
         """Whether a command runs at all; an empty one does not."""
-        return bool(command)
+        return bool(cmd)
 
     async def runShellSequence(self, commands: Iterable[Any] | None) -> int:
         """Run the commands; the worst of their results, as their flags say."""
@@ -222,10 +229,7 @@ class TreeSize(ShellCommand):
     name = "treesize"
     command = ["du", "-s", "-k", "."]
     description = ["measuring", "tree", "size"]
-
-    def __init__(self, **kwargs: Any) -> None:
-        self.kib: int | None = None
-        super().__init__(**kwargs)
+    kib: int | None = None
 
     def buildCommandKwargs(self, warnings: list[str]) -> dict[str, Any]:
         return {**super().buildCommandKwargs(warnings), "collectStdout": True}

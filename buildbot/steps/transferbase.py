@@ -31,7 +31,7 @@ class StringContent:
 class TransferStep(BuildStep):
     """Base of all transfers. maxsize, blocksize: bytes. workdir: as every step has it."""
 
-    haltOnFailure = False
+    haltOnFailure = True
     flunkOnFailure = True
     renderables: ClassVar[Any] = ("maxsize", "blocksize")
 

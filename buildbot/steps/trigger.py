@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from buildbot.config.errors import did_you_mean, error
 from buildbot.model import JSON, BuildsetID, ChangeID, Property, SourceStamp
 from buildbot.process.buildstep import BuildStep
+from buildbot.process.oldstyle import drop_old_arguments
 from buildbot.process.properties import Properties, needs_rendering
 from buildbot.process.results import EXCEPTION, RETRY, SUCCESS, Results, worst_of
 from buildbot.process.slaveport import SlaveLost
@@ -91,6 +92,7 @@ class Trigger(BuildStep):
         unimportantSchedulerNames: Any = None,
         **kwargs: Any,
     ) -> None:
+        drop_old_arguments(self, kwargs)
         super().__init__(**kwargs)
         if sourceStamp is not None and sourceStamps is not None:
             error("Trigger() takes sourceStamp or sourceStamps, not both")

@@ -78,8 +78,8 @@ class WarningCountingShellCommand(ShellCommand):
         maxWarnCount: Any = None,
         directoryEnterPattern: Any = None,
         directoryLeavePattern: Any = None,
-        suppressionList: Any = None,
         suppressionFile: Any = None,
+        suppressionList: Any = None,
         **kwargs: Any,
     ) -> None:
         self.suppressionFile = suppressionFile
@@ -178,7 +178,13 @@ class WarningCountingShellCommand(ShellCommand):
                 self._directories.pop()
             return
         match = re.match(self.warningPattern, line)
-        if match and not self._is_suppressed(line, match):
+        if match:
+            self.maybeAddWarning(self.loggedWarnings, line, match)
+
+    def maybeAddWarning(self, warnings: list[str], line: str, match: re.Match[str]) -> None:
+        """Called for each line that matches warningPattern: counts it, unless it is suppressed. A subclass does so for
+        some only, by super(). warnings: those that were counted before."""
+        if not self._is_suppressed(line, match):
             self._found.add("warnings", line)
 
     def _is_suppressed(self, line: str, match: re.Match[str]) -> bool:

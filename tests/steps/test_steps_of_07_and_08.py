@@ -17,6 +17,7 @@ from buildbot.process.buildstep import (  # noqa: E402
 from buildbot.steps.master import MasterShellCommand  # noqa: E402
 from buildbot.steps.shell import ShellCommand  # noqa: E402
 from buildbot.steps.transfer import FileUpload  # noqa: E402
+from buildbot.steps.warnings import WarningCountingShellCommand  # noqa: E402
 
 
 class SendsReport(FileUpload):
@@ -157,3 +158,37 @@ class TestEnds(RigCase):
         built = await self.run_steps(Mixed(name="mixed"))
         assert "Mixed does not run by start(): its run() returns the result" in built.text("mixed", "err.text")
         assert len(self.flushLoggedErrors(RuntimeError)) == 1
+
+
+class Announces(ShellCommand):
+    """Does something around all of its step, as code of 0.7 does."""
+
+    def startStep(self, remote: Any) -> Any:
+        self.announced = True
+        over = ShellCommand.startStep(self, remote)
+        return over.addCallback(lambda result: WARNINGS if result == SUCCESS else result)
+
+
+class OfItsOwn(ShellCommand):
+    """setupEnvironment as 4.x has it."""
+
+    def setupEnvironment(self) -> None:  # type: ignore[override]
+        super().setupEnvironment()
+        self.env["WHO"] = "itself"
+
+
+class Chooses(WarningCountingShellCommand):
+    def maybeAddWarning(self, warnings: list[str], line: str, match: re.Match[str]) -> None:
+        if "known" not in line:
+            super().maybeAddWarning(warnings, line, match)
+
+
+class TestOverridesOfOtherEras(RigCase):
+    async def test_they_are_called(self) -> None:
+        built = await self.run_steps(
+            Announces(name="announces", command="echo yes"),
+            OfItsOwn(name="env", command='test "$WHO" = itself'),
+            Chooses(name="chooses", command="echo warning: known; echo warning: new"),
+        )
+        assert built.results == {"announces": WARNINGS, "env": SUCCESS, "chooses": WARNINGS}
+        assert built.text("chooses", "warnings (1)") == "warning: new\n"

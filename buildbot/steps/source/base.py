@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from buildbot.config.errors import error, warning
 from buildbot.process.buildstep import BuildStepFailed
+from buildbot.process.oldstyle import drop_old_arguments
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import SUCCESS
 from buildbot.process.sourcestamp import PatchView
@@ -61,18 +62,25 @@ class Source(DrivesProgram):
         self,
         workdir: Any = None,
         mode: Any = "incremental",
-        method: Any = None,
         alwaysUseLatest: bool = False,
+        timeout: Any = 20 * 60,
         retry: Any = None,
+        env: Any = None,
+        logEnviron: bool = True,
+        description: Any = None,
+        descriptionDone: Any = None,
+        descriptionSuffix: Any = None,
         codebase: Any = "",
+        method: Any = None,
         **kwargs: Any,
     ) -> None:
-        if workdir is not None:
-            kwargs["workdir"] = workdir
+        drop_old_arguments(self, kwargs)
+        words = {"description": description, "descriptionDone": descriptionDone, "descriptionSuffix": descriptionSuffix}
+        kwargs |= {name: value for name, value in {"workdir": workdir, **words}.items() if value is not None}
         if codebase:
             kwargs.setdefault("name", f"{type(self).name}-{codebase}")
             kwargs.setdefault("descriptionSuffix", codebase)
-        super().__init__(**kwargs)
+        super().__init__(timeout=timeout, env=env, logEnviron=logEnviron, **kwargs)
         if isinstance(mode, str) and mode in OLD_MODES and method is None:
             mode, method = OLD_MODES[mode]
             if method == "export" and method not in self.methods:
@@ -182,13 +190,14 @@ class Source(DrivesProgram):
             self._resting[1].callback(None)
         await super().interrupt(reason)
 
-    def set_source_property(self, name: str, value: str) -> None:
-        """Set a property of this source: for a named codebase, in a dictionary with those of the others."""
+    def set_source_property(self, name: str, value: str, source: str = "") -> None:
+        """Set a property of this source: for a named codebase, in a dictionary with those of the others. source: what
+        is said of where it comes from (default: the step's class)."""
         given: Any = value
         if self.codebase:
             before = self.getProperty(name)
             given = {**(before if isinstance(before, dict) else {}), self.codebase: value}
-        self.build.setProperty(name, given, type(self).__name__)
+        self.build.setProperty(name, given, source or type(self).__name__)
 
     def url_of(self, repository: str) -> str:
         """Where to fetch from, for a source stamp's repository: what `repourl` says, which may be a dictionary or

@@ -85,8 +85,8 @@ class Bzr(WorkingCopy):
         await self.remove(f"{self._directory}/{self.marker}")
         await self.update(branch, revision)
 
-    async def purge(self, ignored: bool) -> None:
-        what = ("--unknown", "--ignored", "--detritus") if ignored else ("--unknown",)
+    async def purge(self, ignore_ignores: bool) -> None:
+        what = ("--unknown", "--ignored", "--detritus") if ignore_ignores else ("--unknown",)
         await self.must("clean-tree", "--force", *what, complaint="bzr clean-tree failed")
 
     async def export(self) -> None:

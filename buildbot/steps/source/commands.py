@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from buildbot.process.buildstep import BuildStep, BuildStepFailed, CommandMixin
+from buildbot.process.buildstep import BuildStep, BuildStepFailed
+from buildbot.process.compositemixin import CompositeStepMixin
 from buildbot.process.credentials import with_password_masked
 from buildbot.process.orders import for_journal
 from buildbot.process.remotecommand import RemoteCommand, RemoteShellCommand
@@ -18,7 +19,7 @@ NO_PROGRAM = (126, 127)  # what slaves tell of a program that is not there
 TERM_SECONDS = 5  # from SIGTERM to SIGKILL: a program that is ended gently takes its locks away
 
 
-class DrivesProgram(CommandMixin, BuildStep):
+class DrivesProgram(CompositeStepMixin, BuildStep):
     """Base of the steps that drive a version control program.
 
     timeout: seconds that a command may be silent (default 1200). env, logEnviron: as for ShellCommand. The other
@@ -72,15 +73,15 @@ class DrivesProgram(CommandMixin, BuildStep):
 
     async def remove(self, path: str) -> None:
         """Remove a directory or file. Raises BuildStepFailed."""
-        await self._small("rmdir", {"dir": path, "timeout": self.timeout}, f"{path} cannot be removed")
+        await self._must_do("rmdir", {"dir": path, "timeout": self.timeout}, f"{path} cannot be removed")
 
     async def remove_each(self, paths: list[str]) -> None:
         """Remove several directories and files. Raises BuildStepFailed."""
-        await self._small("rmdir", {"dir": paths, "timeout": self.timeout}, "files cannot be removed")
+        await self._must_do("rmdir", {"dir": paths, "timeout": self.timeout}, "files cannot be removed")
 
-    async def copy(self, source: str, target: str) -> None:
+    async def copy_directory(self, source: str, target: str) -> None:
         """Copy a directory. Raises BuildStepFailed."""
-        await self._small("cpdir", {"fromdir": source, "todir": target}, f"{source} cannot be copied to {target}")
+        await self._must_do("cpdir", {"fromdir": source, "todir": target}, f"{source} cannot be copied to {target}")
 
     async def exists(self, path: str) -> bool:
         command = RemoteCommand("stat", {"file": path}, ignore_updates=True, decodeRC=ANY_RC)
@@ -104,7 +105,7 @@ class DrivesProgram(CommandMixin, BuildStep):
         if command.rc != 0:
             self.fail(f"{name} cannot be written on the slave: {command.outcome.get('error') or command.rc}")
 
-    async def _small(self, name: str, args: dict[str, Any], complaint: str) -> None:
+    async def _must_do(self, name: str, args: dict[str, Any], complaint: str) -> None:
         command = RemoteCommand(name, args)
         await self._run(command)
         if command.rc != 0:

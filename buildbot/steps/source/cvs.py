@@ -131,12 +131,12 @@ class CVS(WorkingCopy):
             raise Damaged(str(problem)) from problem
         await self._check_out_new(branch, revision)
 
-    async def purge(self, ignored: bool) -> None:
+    async def purge(self, ignore_ignores: bool) -> None:
         hidden: list[str] = []  # what they name would not be told, nor are links
-        if ignored:
+        if ignore_ignores:
             hidden = await self._find("-name", ".cvsignore", "-o", "-type", "l")
             await self.remove_paths(hidden)
-        told = await self.drive("-n", "update", "-d", "-P", *(["-I", "!"] if ignored else []), collect=True)
+        told = await self.drive("-n", "update", "-d", "-P", *(["-I", "!"] if ignore_ignores else []), collect=True)
         lines = self.output_of(told).splitlines()
         if hidden:
             await self.must("update", *self._for_all(), complaint="cvs update failed", workdir=self._directory)

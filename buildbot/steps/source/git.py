@@ -106,6 +106,8 @@ class Git(LogsIn, Source):
     def _check_own_arguments(self) -> None:
         if not self.repourl:
             error(f"{type(self).__name__} needs a repourl")
+        if isinstance(self.branch, int):
+            error(f"Git: branch is a name, not {self.branch!r}", f"write port={self.branch!r}")
         shallow, described = self.shallow, self.getDescription
         if isinstance(shallow, int) and not isinstance(shallow, bool) and shallow < 1:
             error(f"Git: shallow is True or a number of commits, not {shallow!r}")
@@ -150,7 +152,7 @@ class Git(LogsIn, Source):
             await self.remove(self.git_directory)
             await self._update(branch, revision, method)
         if method == "copy":
-            await self.copy(self.git_directory, workdir)
+            await self.copy_directory(self.git_directory, workdir)
 
     async def clobber(self) -> None:
         await self.remove(str(self.workdir))

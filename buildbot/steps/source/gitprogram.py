@@ -154,7 +154,7 @@ class LogsIn(GitStep):
         if login.sshPrivateKey is not None:
             await self.write(directory, KEY, login.private_key().encode(), 0o600)
         elif hosts is None:
-            await self._small("mkdir", {"dir": directory}, f"{directory} cannot be made")
+            await self._must_do("mkdir", {"dir": directory}, f"{directory} cannot be made")
         for text in texts:
             await self.must("credential", "approve", complaint="git takes no password", stdin=text.encode(), workdir="")
 

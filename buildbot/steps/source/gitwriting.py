@@ -34,11 +34,15 @@ class GitCommit(GitStep):
         workdir: Any = None,
         paths: Any = None,
         messages: Any = None,
+        env: Any = None,
+        timeout: Any = 20 * 60,
+        logEnviron: bool = True,
         emptyCommits: str = "disallow",
+        config: Any = None,
         no_verify: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**_placed(workdir, kwargs))
+        super().__init__(env=env, timeout=timeout, logEnviron=logEnviron, config=config, **_placed(workdir, kwargs))
         self.paths = paths
         self.messages = messages
         self.emptyCommits = emptyCommits
@@ -86,9 +90,13 @@ class GitTag(GitStep):
         annotated: bool = False,
         messages: Any = None,
         force: bool = False,
+        env: Any = None,
+        timeout: Any = 20 * 60,
+        logEnviron: bool = True,
+        config: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**_placed(workdir, kwargs))
+        super().__init__(env=env, timeout=timeout, logEnviron=logEnviron, config=config, **_placed(workdir, kwargs))
         self.tagName = tagName
         self.annotated = annotated
         self.messages = messages
@@ -126,9 +134,36 @@ class GitPush(LogsIn):
     renderables: ClassVar[Any] = ("repourl", "branch")
 
     def __init__(
-        self, workdir: Any = None, repourl: Any = None, branch: Any = None, force: bool = False, **kwargs: Any
+        self,
+        workdir: Any = None,
+        repourl: Any = None,
+        port: Any = 22,
+        branch: Any = None,
+        force: bool = False,
+        env: Any = None,
+        timeout: Any = 20 * 60,
+        logEnviron: bool = True,
+        sshPrivateKey: Any = None,
+        sshHostKey: Any = None,
+        sshKnownHosts: Any = None,
+        auth_credentials: Any = None,
+        git_credentials: Any = None,
+        config: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**_placed(workdir, kwargs))
+        super().__init__(
+            port=port,
+            sshPrivateKey=sshPrivateKey,
+            sshHostKey=sshHostKey,
+            sshKnownHosts=sshKnownHosts,
+            auth_credentials=auth_credentials,
+            git_credentials=git_credentials,
+            config=config,
+            env=env,
+            timeout=timeout,
+            logEnviron=logEnviron,
+            **_placed(workdir, kwargs),
+        )
         self.repourl = repourl
         self.branch = branch
         self.force = force

@@ -92,8 +92,8 @@ class Mercurial(WorkingCopy):
         await self.remove(f"{self._directory}/{self.marker}")
         await self.update(branch, revision)
 
-    async def purge(self, ignored: bool) -> None:
-        words = ("--config", "extensions.purge=", "purge", *(["--all"] if ignored else []))
+    async def purge(self, ignore_ignores: bool) -> None:
+        words = ("--config", "extensions.purge=", "purge", *(["--all"] if ignore_ignores else []))
         await self.must(*words, complaint="hg purge failed")
 
     # -- hg

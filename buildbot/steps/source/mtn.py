@@ -96,8 +96,8 @@ class Monotone(WorkingCopy):
         await self.remove(self._directory)
         await self.update(branch, revision)
 
-    async def purge(self, ignored: bool) -> None:
-        for what in ("unknown", "ignored") if ignored else ("unknown",):
+    async def purge(self, ignore_ignores: bool) -> None:
+        for what in ("unknown", "ignored") if ignore_ignores else ("unknown",):
             told = await self.drive("ls", what, collect=True)
             if told.rc != 0:
                 raise TooMuch("mtn cannot list the files that are here")

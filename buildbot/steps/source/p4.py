@@ -148,7 +148,7 @@ class P4(WorkingCopy):
         await self._must(*words, complaint="p4 sync failed")
         if copies:
             await self.remove(workdir)
-            await self.copy(self._directory, workdir)
+            await self.copy_directory(self._directory, workdir)
 
     # -- p4
 

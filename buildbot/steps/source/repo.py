@@ -224,7 +224,7 @@ class Repo(Source):
     async def _sync(self, of_manifest: list[str], anew: bool) -> None:
         if anew:
             await self.remove(str(self.workdir))
-            await self._small("mkdir", {"dir": str(self.workdir)}, f"{self.workdir} cannot be made")
+            await self._must_do("mkdir", {"dir": str(self.workdir)}, f"{self.workdir} cannot be made")
             await self._begin_with_tarball()
         if await self.exists(self._path(".repo", "manifests")):
             await self._clean()

@@ -118,8 +118,8 @@ class SVN(WorkingCopy):
         await self.remove(f"{self._directory}/{self.marker}")
         await self._check_out_new((revision or "HEAD").removeprefix("r"))
 
-    async def purge(self, ignored: bool) -> None:
-        told = await self.drive("status", "--xml", *(["--no-ignore"] if ignored else []), collect=True)
+    async def purge(self, ignore_ignores: bool) -> None:
+        told = await self.drive("status", "--xml", *(["--no-ignore"] if ignore_ignores else []), collect=True)
         if told.rc != 0:
             raise TooMuch("svn cannot list the files that are here")
         try:

@@ -80,8 +80,8 @@ class WorkingCopy(Source):
         """Make the working copy anew, over the files that are there. Raises Damaged."""
         raise NotImplementedError
 
-    async def purge(self, ignored: bool) -> None:
-        """Remove files that are not of the repository. ignored: also those that it ignores. Raises TooMuch."""
+    async def purge(self, ignore_ignores: bool) -> None:
+        """Remove files that are not of the repository. ignore_ignores: also those that it ignores. Raises TooMuch."""
         raise NotImplementedError
 
     async def export(self) -> None:
@@ -102,13 +102,13 @@ class WorkingCopy(Source):
         await self._update_or_remake(branch, revision)
         if method in ("fresh", "clean"):
             try:
-                await self.purge(ignored=method == "fresh")
+                await self.purge(ignore_ignores=method == "fresh")
             except TooMuch as problem:
                 self.say(f"{problem}; removing everything and beginning anew\n")
                 await self.remove(workdir)
                 await self._update_new(branch, revision)
         elif method == "copy":
-            await self.copy(self._directory, workdir)
+            await self.copy_directory(self._directory, workdir)
         elif method == "export":
             await self.export()
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from buildbot.config.errors import collecting
-from buildbot.config.names.overrides import never_called
 from buildbot.process.buildstep import BuildStep
+from buildbot.process.overridden import never_called
 from tests.interop.eras import introspect
 
 PLAUSIBLE = {
@@ -101,10 +101,13 @@ def as_now(name: str) -> str:
 
 def _all_arguments(found: dict[str, Any]) -> dict[str, str]:
     """Every argument that a constructor takes -> the class whose it is."""
-    names: dict[str, str] = dict.fromkeys(found["listed"], "BuildStep")
-    for constructor in reversed(found["constructors"]):
-        names |= {each[0]: constructor["of"] for each in constructor["positional"] + constructor["named"]}
-    return names
+    names: dict[str, str] = {}
+    for constructor in found["constructors"]:
+        for each in constructor["positional"] + constructor["named"]:
+            names.setdefault(each[0], constructor["of"])
+        if not constructor["any"]:
+            return names
+    return dict.fromkeys(found["listed"], "BuildStep") | names
 
 
 def _arguments(

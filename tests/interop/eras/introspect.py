@@ -3,8 +3,6 @@
 Runs on Python 2.7 and later, by the Python of that Buildbot's own environment; it imports nothing of ours.
 """
 
-from __future__ import absolute_import, print_function
-
 import importlib
 import inspect
 import json
@@ -20,8 +18,8 @@ MODULES = (
     "buildbot.process.remotecommand",
     "buildbot.process.subunitlogger",
 )
-PLAIN = (bool, int, float, type(None), str, type(""), type(b"".decode()))
-LISTS_OF_ARGUMENTS = ("parms", "_shellMixinArgs")
+PLAIN = (bool, int, float, type(None), str, str, type(b"".decode()))
+LISTS_OF_ARGUMENTS = ("parms", "_shellMixinArgs", "_shell_mixin_arg_config", "_shell_arguments")
 
 
 def value(found):
@@ -35,24 +33,23 @@ def value(found):
     if isinstance(found, (set, frozenset)):
         return sorted(value(each) for each in found)
     if isinstance(found, dict):
-        return dict((str(key), value(each)) for key, each in found.items())
+        return {str(key): value(each) for key, each in found.items()}
     if hasattr(found, "pattern"):
         return found.pattern
-    return "<%s>" % getattr(found, "__name__", type(found).__name__)
+    return "<" + getattr(found, "__name__", type(found).__name__) + ">"
 
 
 def parameters(function):
     """A function's parameters: those with a place and those with a name only, each as [name, default] or [name]."""
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
-    function = getattr(function, "__func__", function)
     if hasattr(inspect, "getfullargspec"):
         spec = inspect.getfullargspec(function)
         others = spec.kwonlydefaults or {}
         named = [[name, value(others[name])] if name in others else [name] for name in spec.kwonlyargs]
         any_name = spec.varkw is not None
     else:
-        spec = inspect.getargspec(function)  # noqa: there is no other in 2.7
+        spec = inspect.getargspec(function)
         named, any_name = [], spec.keywords is not None
     without = len(spec.args) - len(spec.defaults or ())
     positional = [
@@ -72,7 +69,7 @@ def describe(cls):
         for name, found in vars(base).items():
             plain = found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
             if name in LISTS_OF_ARGUMENTS:
-                listed += value(found)
+                listed += [each if isinstance(each, str) else value(each[0]) for each in found]
             if name == "__init__":
                 constructors.append(dict(parameters(found), of=base.__name__))
             elif name.startswith("_") or name in methods or name in attributes:
@@ -94,7 +91,7 @@ def is_public(name, found):
     return (
         inspect.isclass(found)
         and not name.startswith("_")
-        and found.__module__.startswith(("buildbot.steps.", "buildbot.process."))
+        and (found.__module__.startswith("buildbot.steps.") or found.__module__ in MODULES)
         and not issubclass(found, Exception)
     )
 
