@@ -75,10 +75,10 @@ class Uploads(TransferCase):
         (self.there / "made").write_bytes(CONTENT)
         (self.rig.base / "old").write_text("old")
         built = await self.run_steps(
-            FileUpload("none", "new", name="missing"),
-            FileUpload("made", "old", name="big", maxsize=1_000_000),
-            FileUpload("made", "logs", name="directory"),
-            FileUpload("made", "old/below", name="file"),
+            FileUpload("none", "new", name="missing", haltOnFailure=False),
+            FileUpload("made", "old", name="big", maxsize=1_000_000, haltOnFailure=False),
+            FileUpload("made", "logs", name="directory", haltOnFailure=False),
+            FileUpload("made", "old/below", name="file", haltOnFailure=False),
             FileUpload("made", "new", name="exact", maxsize=len(CONTENT)),
         )
         self.assertEqual([int(result or 0) for result in built.results.values()], [2, 2, 2, 2, 0])
@@ -149,7 +149,7 @@ class Uploads(TransferCase):
 
         built = await self.run_steps(
             Told(workersrcs=["*.log", "tree"], masterdest="all", glob=True, mode=0o600),
-            MultipleFileUpload(["c.txt", "none"], "all", name="some"),
+            MultipleFileUpload(["c.txt", "none"], "all", name="some", haltOnFailure=False),
             MultipleFileUpload([], "all", name="nothing"),
         )
         self.assertEqual([int(result or 0) for result in built.results.values()], [0, 2, 3])
@@ -186,7 +186,9 @@ class Downloads(TransferCase):
     async def test_what_is_missing_or_too_big_fails(self) -> None:
         (self.rig.base / "given").write_bytes(CONTENT)
         built = await self.run_steps(
-            FileDownload("none", "got", name="missing"), FileDownload("given", "got", maxsize=1000, name="big")
+            FileDownload("none", "got", name="missing", haltOnFailure=False),
+            FileDownload("given", "got", maxsize=1000, name="big"),
+            FileDownload("given", "got", name="not any more"),
         )
         self.assertEqual([int(result or 0) for result in built.results.values()], [2, 2])
         self.assertIn("the master has no file", built.everything("missing"))
