@@ -32,7 +32,7 @@ async def there_and_back(here: Here) -> None:
         FileUpload(slavesrc="copy/given.txt", masterdest="came/given.txt", keepstamp=True, mode=0o600, name="upload"),
         FileUpload(workersrc="none", masterdest="came/none", flunkOnFailure=False, haltOnFailure=False, name="none"),
         DirectoryUpload(slavesrc="copy", masterdest="came/tree", compress="gz", name="directory"),
-        DirectoryUpload(slavesrc="gone", masterdest="came/gone", flunkOnFailure=False, haltOnFailure=False, name="no tree"),
+        DirectoryUpload(slavesrc="gone", masterdest="came/gone", flunkOnFailure=False, haltOnFailure=False, name="gone"),
         MultipleFileUpload(slavesrcs=["copy/*"], glob=True, masterdest="came/many", name="many"),
         CopyDirectory("build/none", "build/x", name="no copy", flunkOnFailure=False, haltOnFailure=False),
         MakeDirectory("build/tree/given.txt/b", name="no place", flunkOnFailure=False, haltOnFailure=False),
@@ -40,7 +40,7 @@ async def there_and_back(here: Here) -> None:
         RemoveDirectory("build/never there", name="nothing"),
     )
     failed = [name for name, result in built.results.items() if result != SUCCESS]
-    assert failed == ["is no file", "is not there", "none", "no tree", "no copy", "no place"], failed
+    assert failed == ["is no file", "is not there", "none", "gone", "no copy", "no place"], failed
     texts = {step.name: step.state_text for step in built.steps}
     assert (texts["mkdir"], texts["no place"]) == ("Created", "Create failed. (failure)")
     assert (texts["exists"], texts["is no file"]) == ("File found.", "Not a file. (failure)")
