@@ -32,7 +32,7 @@ async def there_and_back(here: Here) -> None:
         FileUpload(slavesrc="copy/given.txt", masterdest="came/given.txt", keepstamp=True, mode=0o600, name="upload"),
         FileUpload(workersrc="none", masterdest="came/none", flunkOnFailure=False, haltOnFailure=False, name="none"),
         DirectoryUpload(slavesrc="copy", masterdest="came/tree", compress="gz", name="directory"),
-        DirectoryUpload(slavesrc="gone", masterdest="came/gone", flunkOnFailure=False, haltOnFailure=False, name="gone"),
+        DirectoryUpload("gone", masterdest="came/gone", flunkOnFailure=False, haltOnFailure=False, name="gone"),
         MultipleFileUpload(slavesrcs=["copy/*"], glob=True, masterdest="came/many", name="many"),
         CopyDirectory("build/none", "build/x", name="no copy", flunkOnFailure=False, haltOnFailure=False),
         MakeDirectory("build/tree/given.txt/b", name="no place", flunkOnFailure=False, haltOnFailure=False),
