@@ -54,7 +54,6 @@ class _Waiting(NamedTuple):
     set: _Set
     ordinal: int
     result: NewResult
-    counts: Counts
 
 
 class _OfStep:
@@ -131,7 +130,7 @@ class TestsOfBuild:
             return
         of_step.results += 1
         of_step.characters += size
-        self._waiting.append(_Waiting(into, into.kept, result, into.counts))
+        self._waiting.append(_Waiting(into, into.kept, result))
         into.kept += 1
         if len(self._waiting) >= AT_ONCE and not self._writing:
             self._writing = True
@@ -149,6 +148,7 @@ class TestsOfBuild:
 
     async def _write_meanwhile(self) -> None:
         try:
+            await deferLater(self._build.clock, 0)  # the step tells on in this turn
             await self._write()
         except CancelledError:
             pass  # this process has left the build
@@ -177,8 +177,8 @@ class TestsOfBuild:
                 into = batch[0].set
                 id = await self.row_of(into)
                 results = [each.result for each in batch]
-                builder, counts = self._build.row.builder_id, batch[-1].counts
-                await insist(self._build, testresults.put, builder, id, batch[0].ordinal, results, counts)
+                builder = self._build.row.builder_id
+                await insist(self._build, testresults.put, builder, id, batch[0].ordinal, results, into.counts)
                 for _ in batch:
                     self._waiting.popleft()
                 if self._waiting:
@@ -199,12 +199,20 @@ class TestsOfBuild:
 
 
 def _bounded(result: NewResult) -> NewResult:
-    name, path = (None if text is None else _cut(text, LONGEST_NAME) for text in (result.name, result.path))
-    return result._replace(name=name, path=path, value=_cut(result.value, LONGEST_VALUE))
+    name, path, value = result.name, result.path, result.value
+    if _is_short(name, LONGEST_NAME) and _is_short(path, LONGEST_NAME) and _is_short(value, LONGEST_VALUE):
+        return result
+    name, path = (None if text is None else _cut(text, LONGEST_NAME) for text in (name, path))
+    return result._replace(name=name, path=path, value=_cut(value, LONGEST_VALUE))
+
+
+def _is_short(text: str | None, longest: int) -> bool:
+    """Whether it can be stored as it is."""
+    return text is None or (len(text) <= longest and text.isascii() and "\0" not in text)
 
 
 def _cut(text: str, longest: int) -> str:
     """What SQLite and JSON can hold of it, not longer than that."""
     if len(text) > longest:
         text = text[: longest - 1] + "…"
-    return text if text.isascii() and "\0" not in text else text.encode("utf-8", "replace").decode().replace("\0", "�")
+    return text.encode("utf-8", "replace").decode().replace("\0", "�")

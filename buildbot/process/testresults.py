@@ -160,13 +160,16 @@ class TellsTests:
         output: str = "",
     ) -> None:
         """As `addTestResult`, with what the test has said."""
-        into, mask = self.build.tests.set_of(setid), self.build.secrets.mask
-        name, path = (None if text is None else mask(str(text)) for text in (test_name, test_code_path))
-        details = _json({"logs": {"output": mask(output)[:LONGEST_DETAILS]}} if output else {})
-        outcome = passed(into.category, str(value))
+        into, text = self.build.tests.set_of(setid), str(value)
+        outcome = passed(into.category, text)
+        name = None if test_name is None else str(test_name)
+        path = None if test_code_path is None else str(test_code_path)
+        secrets = self.build.secrets
+        if secrets.masker():
+            name, path, text, output = (secrets.mask_data(each) for each in (name, path, text, output))
+        details = _json({"logs": {"output": output[:LONGEST_DETAILS]}}) if output else None
         lasted = _number("duration_ns", duration_ns)
-        told = NewResult(name, path, _number("line", line), lasted, mask(str(value)), outcome, details)
-        self.build.tests.add(into, told)
+        self.build.tests.add(into, NewResult(name, path, _number("line", line), lasted, text, outcome, details))
 
     def finishTestResultSets(self) -> Any:
         """Called after `run`."""
@@ -193,6 +196,8 @@ def _named(name: Any) -> str:
 def _number(name: str, given: Any) -> int | None:
     if given is None:
         return None
+    if type(given) is int and -_LARGEST <= given <= _LARGEST:
+        return given
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         raise TypeError(f"addTestResult(): {name} is a number, not {given!r}")
     return max(-_LARGEST, min(_LARGEST, int(given)))

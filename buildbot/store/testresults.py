@@ -211,8 +211,9 @@ _EARLIER = (
     "WHERE e.description = s.description AND e.category = s.category AND e.build_id <> s.build_id "
     "AND es.complete_at IS NOT NULL AND eb.number < b.number ORDER BY eb.number DESC, e.id LIMIT 1)"
 )
+_BY_FAILED = "INDEXED BY test_results_failed"  # SQLite would rather look at the whole set
 _IS_NEW = (
-    "(x.earlier IS NOT NULL AND NOT EXISTS (SELECT 1 FROM test_results AS o "
+    f"(x.earlier IS NOT NULL AND NOT EXISTS (SELECT 1 FROM test_results AS o {_BY_FAILED} "
     "WHERE o.set_id = x.earlier AND o.name_id = r.name_id AND o.passed = 0))"
 )
 _SETS = (
@@ -240,10 +241,10 @@ def summaries(store: Queries, build: BuildID, most_sets: int, most_tests: int) -
         _summary,
         f"SELECT {_SET}, (SELECT b.number FROM test_result_sets AS e JOIN builds AS b ON b.id = e.build_id "
         "WHERE e.id = x.earlier), "
-        "CASE WHEN x.earlier IS NULL THEN NULL ELSE (SELECT count(*) FROM test_results AS r WHERE r.set_id = x.id "
-        f"AND r.passed = 0 AND r.name_id IS NOT NULL AND {_IS_NEW}) END, "
+        "CASE WHEN x.earlier IS NULL THEN NULL ELSE (SELECT count(*) FROM test_results AS r "
+        f"{_BY_FAILED} WHERE r.set_id = x.id AND r.passed = 0 AND r.name_id IS NOT NULL AND {_IS_NEW}) END, "
         "(SELECT json_group_array(json_array(text, new)) FROM (SELECT n.text, "
-        f"{_IS_NEW} AS new FROM test_results AS r JOIN test_texts AS n ON n.id = r.name_id "
+        f"{_IS_NEW} AS new FROM test_results AS r {_BY_FAILED} JOIN test_texts AS n ON n.id = r.name_id "
         "WHERE r.set_id = x.id AND r.passed = 0 ORDER BY new DESC, r.ordinal LIMIT ?)) "
         f"FROM {_SETS}",
         most_tests,
@@ -297,8 +298,9 @@ def failures_of_test(store: Queries, builder: BuilderID, name: str, most: int) -
     """The newest builds of the builder with results of tests: (number, whether the test failed in it)."""
     return store.all(
         lambda number, failed: (number, bool(failed)),
-        "SELECT b.number, max(EXISTS (SELECT 1 FROM test_results AS r WHERE r.set_id = s.id AND r.name_id = n.id "
-        "AND r.passed = 0)) FROM test_texts AS n CROSS JOIN (SELECT id, build_id FROM test_result_sets "
+        "SELECT b.number, max(EXISTS (SELECT 1 FROM test_results AS r "
+        f"{_BY_FAILED} WHERE r.set_id = s.id AND r.name_id = n.id AND r.passed = 0)) "
+        "FROM test_texts AS n CROSS JOIN (SELECT id, build_id FROM test_result_sets "
         "WHERE builder_id = ? ORDER BY id DESC LIMIT ?) AS s JOIN builds AS b ON b.id = s.build_id "
         "WHERE n.builder_id = ? AND n.text = ? GROUP BY b.id ORDER BY b.number DESC",
         builder,

@@ -16,6 +16,7 @@ from tests.bench.pages import page_costs
 from tests.bench.queue import fill, pass_cost
 from tests.bench.reconnect import reconnecting
 from tests.bench.recovery import recovery
+from tests.bench.testing import cost_of_tests
 from tests.bench.transfers import print_transfers
 
 PENDING = 100_000
@@ -129,6 +130,16 @@ def print_retention_costs(where: Path, builds: int) -> None:
         print(f"{name:44}{cost.rows:9}{cost.transactions:14}{cost.longest_cpu_ms:17.1f}{cost.steps:10.0f}k{cost.too_long:12}")
 
 
+def print_tests_costs(where: Path, results: int) -> None:
+    """What the results of a build's tests cost the master, with new names and with known ones."""
+    heading = f"{f'{results:,} results of tests are stored':44}{'statements':>11}{'CPU ms':>9}{'telling them':>14}"
+    print(f"\n{heading}{'longest, CPU ms':>17}{'bytes each':>12}")
+    costs = cost_of_tests(where, results=results)
+    for name, cost in zip(("their names are new", "their names are known"), costs, strict=True):
+        figures = f"{cost.statements:11}{cost.cpu_ms:9.0f}{cost.told_ms:14.0f}{cost.longest_cpu_ms:17.1f}"
+        print(f"{name:44}{figures}{cost.bytes_each:12.0f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small amounts of everything")
@@ -148,6 +159,7 @@ def main() -> None:
         print_transfers(where / "transfers", 100 if options.quick else 1000)
         print_reconnecting(where / "reconnecting", 100 if options.quick else 400)
         print_retention_costs(where / "keeping", 2000 if options.quick else 20_000)
+        print_tests_costs(where / "testing", 10_000 if options.quick else 100_000)
         print(f"\n{'page, with 20,000 builds':44}{'statements':>11}{'bytes':>9}{'gzip':>8}{'CPU ms':>8}")
         for cost in page_costs(where / "history", builds=2000 if options.quick else 20_000):
             print(f"{cost.url:44}{cost.statements:11}{cost.size:9}{cost.compressed:8}{cost.cpu_ms:8.1f}")

@@ -9,6 +9,7 @@ from tests.bench.keeping import retention_cost
 from tests.bench.pages import page_costs
 from tests.bench.reconnect import reconnecting
 from tests.bench.recovery import recovery
+from tests.bench.testing import cost_of_tests
 from tests.bench.transfers import transfers
 
 
@@ -32,6 +33,12 @@ def test_a_pass_of_retention_is_many_small_transactions(tmp_path: Path) -> None:
     cost = retention_cost(tmp_path, builds=300)
     assert cost.rows > 1000
     assert cost.rows / cost.transactions < 200, cost
+
+
+def test_results_of_tests_cost_little(tmp_path: Path) -> None:
+    for cost in cost_of_tests(tmp_path, results=2000):
+        assert cost.statements <= 60, cost
+        assert cost.bytes_each < 250, cost
 
 
 def test_the_benchmark_s_work_is_done(tmp_path: Path) -> None:

@@ -124,6 +124,18 @@ class TestReading(ResultsCase):
         (told,) = testresults.summaries(self.store, build.id, 10, 10)
         self.assertEqual((told.compared_with, told.new), (1, 1))
 
+    def test_many_failures_are_compared_one_by_one_and_not_each_with_all(self) -> None:
+        many = [result(f"t{number}", False) for number in range(1000)]
+        self.tested(*many)
+        build, _, _ = self.tested(*many, result("new", False))
+        ticks: list[int] = []
+        self.store._connection.set_progress_handler(lambda: ticks.append(1), 1000)
+        (told,) = testresults.summaries(self.store, build.id, 10, 10)
+        testresults.failures_of_test(self.store, self.builder, "t3", 10)
+        self.store._connection.set_progress_handler(None, 0)
+        self.assertEqual(told.new, 1)
+        self.assertLess(len(ticks), 500)  # thousands of SQLite's instructions: some for each failure
+
     def test_pages_of_it(self) -> None:
         _, _, set_id = self.tested(*(result(f"t{n}", n % 3 > 0) for n in range(10)))
         self.assertEqual([r.ordinal for r in testresults.page(self.store, set_id, 4, 3, failed=False)], [4, 5, 6])
