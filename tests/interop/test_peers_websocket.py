@@ -24,7 +24,7 @@ OF_MASTERS_FAULT: dict[Aspect, Other | Anything] = {
        for what in ("text", "stdio stdout", "stdio stderr", "findings stdout")},
     ("what stays", "stdio stdout"): ANYTHING,
     ("build", "text"): ANYTHING,
-    # 4.3's master keeps no output of the worker's to stderr that comes with the end of a transfer.
+    # What the worker says on stderr at the end of a transfer does not get to the log over WebSocket.
     **{aspect: ANYTHING for aspect in OF_SLAVES if aspect[1] == "stdio stderr"},
 }  # fmt: skip
 
