@@ -132,7 +132,7 @@ class FileDownload(DownloadStep):
                 seen = self.remember("file", lambda _: identity(path))
             source = self._open(path, seen)
             try:
-                sent = await self.send(source, str(self.slavedest), self.mode)
+                sent = await self.send(source, seen[2], str(self.slavedest), self.mode)
             finally:
                 source.close()
             if sent or not self.remember("again", lambda _, source=source: source.changed and not self.stopped):  # type: ignore[misc]

@@ -77,9 +77,14 @@ class TransferStep(BuildStep):
         """Arguments that all transfers give to the slave."""
         return {"workdir": self.workdir, "maxsize": self.maxsize, "blocksize": self.blocksize}
 
-    async def send(self, source: DownloadSource, target: str, mode: int | None) -> bool:
-        """Make a file of the slave's of what `source` gives; whether all of it came there."""
-        command = RemoteCommand("downloadFile", {"slavedest": target, **self.limits(), "mode": mode})
+    async def send(self, source: DownloadSource, size: int, target: str, mode: int | None) -> bool:
+        """Make a file of the slave's of what `source` gives, which is so many bytes; whether all of it came there.
+        What is too big is not begun: a slave of another era would keep the beginning in place of what was there, and
+        some of them take a file of just `maxsize` for too big."""
+        if self.maxsize is not None and size > self.maxsize:
+            raise await self.fail(f"the file has {size} bytes, which is more than maxsize={self.maxsize}")
+        args = {**self.limits(), "slavedest": target, "mode": mode, "maxsize": None}
+        command = RemoteCommand("downloadFile", args)
         command.download = source
         await self.runCommand(command)
         return await self.ended_well(command)
@@ -92,7 +97,7 @@ class TransferStep(BuildStep):
         digest = hashlib.sha256(shown).hexdigest()
         if self.remember("text", lambda _: digest) != digest:
             raise Diverged("the text that is sent is another one now")
-        return await self.send(StringContent(data), target, mode)
+        return await self.send(StringContent(data), len(data), target, mode)
 
     async def fail(self, why: str) -> BuildStepFailed:
         """To be raised: the step fails, and says why."""

@@ -58,7 +58,9 @@ async def arguments_of_transfers(here: Here) -> None:
     url = {"url": "http://there/", "urlText": "there"}
     built = await here.run_steps(
         FileDownload("all bytes", workerdest=NAME, blocksize=1000, mode=0o600, name="down"),
-        FileDownload("all bytes", slavedest="big", maxsize=1000, name="too big", **may_fail),
+        FileDownload("all bytes", slavedest="big", maxsize=len(CONTENT) - 1, name="too big", **may_fail),
+        StringDownload("of a text", workerdest="big", maxsize=8, name="too big a text", **may_fail),
+        FileDownload("all bytes", slavedest="exact", maxsize=len(CONTENT), name="exact"),
         FileDownload("none", slavedest="none", name="not there", **may_fail),
         StringDownload(b"\x00\xff", workerdest="bytes", workdir="other", name="bytes"),
         StringDownload("", slavedest="empty", mode=0o755, name="empty"),
@@ -76,13 +78,16 @@ async def arguments_of_transfers(here: Here) -> None:
         MultipleFileUpload(["empty", "no such"], "up/half", name="half", **may_fail),
     )
     failed = [name for name, result in built.results.items() if result not in (SUCCESS, SKIPPED)]
-    expected = ["too big", "not there", "too big up", "a directory", "too big a tree", "a file", "half"]
+    too_big = ["too big", "too big a text", "too big up", "too big a tree"]
+    expected = [*too_big[:2], "not there", too_big[2], "a directory", too_big[3], "a file", "half"]
     assert failed == expected, failed
     assert built.results["none"] == SKIPPED
     up = here.rig.base / "up"
     there = here.work / NAME
     assert (there.read_bytes(), there.stat().st_mode & 0o777) == (CONTENT, 0o600)
     assert (here.work.parent / "other" / "bytes").read_bytes() == b"\x00\xff"
+    assert not (here.work / "big").exists()
+    assert (here.work / "exact").read_bytes() == CONTENT
     assert (here.work / "empty").stat().st_mode & 0o777 == 0o755
     assert ((up / "file").read_bytes(), (up / "file").stat().st_mtime) == (CONTENT, 981173106)
     assert ((up / NAME).read_bytes(), (up / NAME).stat().st_mode & 0o777) == (b"", 0o640)
@@ -95,7 +100,8 @@ async def arguments_of_transfers(here: Here) -> None:
     assert {path.name for path in up.iterdir()} - {"no tree"} == {"file", NAME, "tree", "plain", "some", "half"}
     assert not list((up / "no tree").glob("*"))
     for name, said in (
-        ("too big", "maxsize|Maximum filesize"),
+        ("too big", "maxsize=149999"),
+        ("too big a text", "9 bytes, which is more than maxsize=8"),
         ("not there", "none"),
         ("too big up", "maxsize|Maximum filesize"),
         ("too big a tree", "maxsize|Maximum filesize"),
