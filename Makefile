@@ -52,6 +52,7 @@ bench: .venv/.stamp .venv-peer/.stamp
 torture: .venv/.stamp
 	@contrib/debian-packages -r requirements/debian.txt
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q --timeout 7200 tests/unit/test_lives.py
+	TRANSFER_MEGABYTES=200 $(BIN)/python -m pytest -q --timeout 7200 tests/integration/test_transfers.py
 	$(BIN)/python -m tests.torture
 
 # The environments. uv installs what the lock files pin; pip only installs uv, which pip itself would be far slower than.
