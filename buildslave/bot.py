@@ -134,7 +134,12 @@ class BuildSlave(MultiService):
             umask=umask,
             processes=self._processes,
         )
-        self.commands = Commands(self.site, self.spool, orphan_grace_seconds=orphan_grace_seconds)
+        self.commands = Commands(
+            self.site,
+            self.spool,
+            orphan_grace_seconds=orphan_grace_seconds,
+            forsaken=lambda: remove_secrets(self.basedir),
+        )
         self.bound = BoundCommands(self._clock)
         self._connection = Connection(
             clock=self._clock,
@@ -190,6 +195,8 @@ class BuildSlave(MultiService):
         await maybeDeferred(self._connection.stopService)
         await self.bound.stop()
         await self.commands.stop()
+        if self.spool.ours:
+            remove_secrets(self.basedir)
         self._processes.stop()
         self._clock.stop()
         self.spool.close()

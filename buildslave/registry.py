@@ -1,11 +1,12 @@
 """All commands that the slave holds. They outlive connections; those that have ended outlive the slave's process, too.
 
 The rules of docs/slave-protocol.md, "Commands": the master names on each connection what it wants to go on; what it
-does not name is killed and forgotten; what nobody asks for during the grace time is killed, its outcome kept.
+does not name is killed and forgotten; what nobody asks for during the grace time is killed, its outcome kept, and what
+commands had left for those after them is taken away.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,19 @@ class Commands:
     _log = Logger()
 
     def __init__(
-        self, site: Site, spool: SpoolDirectory, *, orphan_grace_seconds: float = ORPHAN_GRACE_SECONDS
+        self,
+        site: Site,
+        spool: SpoolDirectory,
+        *,
+        orphan_grace_seconds: float = ORPHAN_GRACE_SECONDS,
+        forsaken: Callable[[], object] = lambda: None,
     ) -> None:
-        """`spool` need not be open before `restore`."""
+        """`spool` need not be open before `restore`. `forsaken` is called when no master has come during the grace
+        time, and every command has been told to end."""
         self._site = site
         self._spool = spool
         self._grace_seconds = orphan_grace_seconds
+        self._forsaken = forsaken
         self._held: dict[str, HeldCommand] = {}
         self._dropping: set[HeldCommand] = set()
         self._over: deque[str] = deque(maxlen=REMEMBERED)
@@ -107,7 +115,7 @@ class Commands:
         self._session = None
         for held in self._held.values():
             held.detach()
-        if self._held and not self._stopping:
+        if not self._stopping:
             self._orphaned = self._site.clock.callLater(self._grace_seconds, self._kill_orphans)
 
     def order(self, session: Session, wanted: Mapping[str, Any]) -> bool | str:
@@ -193,6 +201,7 @@ class Commands:
             if held.state is State.RUNNING:
                 self._log.warn("no master asked for command {id} in time: killing it", id=command_id)
                 held.interrupt(f"no master asked for it during {self._grace_seconds:.0f} s")
+        self._forsaken()
 
     def _forget(self, held: HeldCommand) -> None:
         if self._held.pop(held.command_id, None) is None:

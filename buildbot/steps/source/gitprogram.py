@@ -2,7 +2,8 @@
 
 These are files below `.secrets/` in the slave's own directory, out of every working directory, that nobody but the
 slave's user may read. They are removed when the step ends, however it ends. Of a slave that is killed meanwhile, its
-next process removes them; after a lost connection, the next step that logs in from the same builder's directory.
+next process removes them; one that ends, or that no master cares for in its grace time, does it itself; after a lost
+connection, the next step that logs in from the same builder's directory.
 """
 
 from __future__ import annotations

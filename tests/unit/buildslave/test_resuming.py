@@ -146,6 +146,15 @@ class Orphans(SlaveCase):
         self.assertEqual(outcome["reason"], "interrupted")
         self.assertIn(b"no master asked for it", self.master.log("1").text("header"))
 
+    async def test_keys_and_passwords_go_when_no_master_comes_and_when_the_slave_ends(self) -> None:
+        directory = self.basedir / ".secrets" / "builder"
+        directory.mkdir(parents=True)
+        await self.master.close()
+        await self.master.until(lambda: not directory.exists())
+        directory.mkdir(parents=True)
+        await self.slave.stopService()
+        self.assertFalse(directory.exists())
+
 
 class BackPressure(SlaveCase):
     async def test_a_fast_writer_waits_for_a_master_that_does_not_answer(self) -> None:
