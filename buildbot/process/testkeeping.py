@@ -7,6 +7,7 @@ are given in the order of telling, so a step whose code runs again writes over w
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from buildbot.store import Store, testresults
 from buildbot.store.testresults import Counts, NewResult
 
 AT_ONCE = 250  # results in one transaction
+TURN_SECONDS = 0.01  # of the reactor, after which no further transaction begins
 AT_ONCE_CHARACTERS = 128 << 10
 MOST_RESULTS = 200_000  # of a step
 MOST_SETS = 50  # of a step
@@ -171,6 +173,7 @@ class TestsOfBuild:
     async def _write(self) -> None:
         """Write all that waits, one batch after the other, in the reactor's turns."""
         await self._one.acquire()
+        began = time.perf_counter()
         try:
             while self._waiting:
                 batch = self._batch()
@@ -181,8 +184,9 @@ class TestsOfBuild:
                 await insist(self._build, testresults.put, builder, id, batch[0].ordinal, results, into.counts)
                 for _ in batch:
                     self._waiting.popleft()
-                if self._waiting:
+                if self._waiting and time.perf_counter() - began > TURN_SECONDS:
                     await deferLater(self._build.clock, 0)
+                    began = time.perf_counter()
         finally:
             self._one.release()
 

@@ -49,7 +49,7 @@ class SubunitShellCommand(ShellCommand):
             error(f"SubunitShellCommand: failureOnNoTests is True or False, not {failureOnNoTests!r}")
         self.counts = dict.fromkeys(Outcome, 0)
         self._problems = Findings()
-        self._set = 0
+        self._set: int | None = None
         super().__init__(*args, **kwargs)
         self._stream = SubunitStream(self._ended)
         self.addLogObserver("stdio", _Bytes(self._stream))
@@ -73,7 +73,8 @@ class SubunitShellCommand(ShellCommand):
     def _ended(self, label: str, outcome: Outcome, details: str) -> None:
         self.counts[outcome] += 1
         self.setProgress("tests", self.total)
-        self.tell_test(self._set, _VALUES.get(outcome, str(outcome)), label, output=details)
+        if self._set is not None:
+            self.tell_test(self._set, _VALUES.get(outcome, str(outcome)), label, output=details)
         if outcome in (Outcome.FAILURE, Outcome.UNEXPECTED_SUCCESS):
             self._problems.add("problems", f"{label}: {outcome}\n{details}")
 

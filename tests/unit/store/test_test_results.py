@@ -16,7 +16,9 @@ def result(name: str, passed: bool | None = True, **more: object) -> NewResult:
 
 
 class ResultsCase(StoreCase):
-    def tested(self, *results: NewResult, description: str = "unit", ended: bool = True) -> tuple[Build, StepID, int]:
+    def with_results(
+        self, *results: NewResult, description: str = "unit", ended: bool = True
+    ) -> tuple[Build, StepID, int]:
         """A build whose one step tells these."""
         build = self.start(self.ask())
         step = self.step(build)
@@ -59,7 +61,7 @@ class ResultsCase(StoreCase):
 
 class TestWriting(ResultsCase):
     def test_what_a_step_tells_again_is_there_once(self) -> None:
-        build, step, set_id = self.tested(result("a"), result("b", False), ended=False)
+        build, step, set_id = self.with_results(result("a"), result("b", False), ended=False)
         self.assertEqual(self.begin(build, step, 0), set_id)
         self.put(set_id, 0, result("a"), result("b", False), result("c"))
         self.assertEqual(self.names(set_id), ["a", "b", "c"])
@@ -68,13 +70,13 @@ class TestWriting(ResultsCase):
         self.assertEqual(row.step, "compile")
 
     def test_counts_do_not_go_back_while_it_tells_again(self) -> None:
-        build, _, set_id = self.tested(result("a"), result("b", False), result("c"), ended=False)
+        build, _, set_id = self.with_results(result("a"), result("b", False), result("c"), ended=False)
         self.put(set_id, 0, result("a"))
         (row,) = testresults.sets_of(self.store, build.id, 10)
         self.assertEqual(row.counts, (3, 2, 1))
 
     def test_what_a_repeated_step_does_not_tell_again_goes(self) -> None:
-        build, step, first = self.tested(*(result(f"t{n}") for n in range(9)), ended=False)
+        build, step, first = self.with_results(*(result(f"t{n}") for n in range(9)), ended=False)
         second = self.begin(build, step, 1)
         self.put(second, 0, result("x"))
         rounds = 1
@@ -85,15 +87,15 @@ class TestWriting(ResultsCase):
         self.assertEqual([row.id for row in testresults.sets_of(self.store, build.id, 10)], [first])
 
     def test_names_and_paths_are_kept_once_a_builder(self) -> None:
-        _, _, one = self.tested(result("a", path="p.c", line=3), result("a"))
-        _, _, two = self.tested(result("a", path="p.c"), result("b"))
+        _, _, one = self.with_results(result("a", path="p.c", line=3), result("a"))
+        _, _, two = self.with_results(result("a", path="p.c"), result("b"))
         self.assertEqual(self.store.value("SELECT count(*) FROM test_texts"), 3)
         (first, _) = testresults.page(self.store, one, 0, 10, failed=False)
         self.assertEqual((first.name, first.path, first.line), ("a", "p.c", 3))
         self.assertEqual(self.names(two), ["a", "b"])
 
     def test_a_batch_is_a_few_statements(self) -> None:
-        build, step, _ = self.tested(ended=False)
+        build, step, _ = self.with_results(ended=False)
         batch = [result(f"test.module.class{n // 50}.test_{n}") for n in range(250)]
         for number in (1, 2):  # with new names, and with known ones
             set_id = self.begin(build, step, number)
@@ -105,29 +107,31 @@ class TestWriting(ResultsCase):
 
 class TestReading(ResultsCase):
     def test_what_fails_newly_is_told_first(self) -> None:
-        self.tested(result("old", False), result("mended", False), result("new"))
-        self.tested(result("other", False), description="of another kind")
-        build, _, _ = self.tested(result("old", False), result("mended"), result("new", False), result("skipped", None))
+        self.with_results(result("old", False), result("mended", False), result("new"))
+        self.with_results(result("other", False), description="of another kind")
+        build, _, _ = self.with_results(
+            result("old", False), result("mended"), result("new", False), result("skipped", None)
+        )
         (told,) = testresults.summaries(self.store, build.id, 10, 10)
         self.assertEqual(told.failing, [Failing("new", True), Failing("old", False)])
         self.assertEqual((told.compared_with, told.new, told.set.counts), (1, 1, (4, 1, 2)))
 
     def test_without_an_earlier_build_nothing_is_new(self) -> None:
-        build, _, _ = self.tested(result("a", False))
+        build, _, _ = self.with_results(result("a", False))
         (told,) = testresults.summaries(self.store, build.id, 10, 10)
         self.assertEqual((told.compared_with, told.new, told.failing), (None, None, [Failing("a", False)]))
 
     def test_a_build_that_still_tells_is_not_compared_with(self) -> None:
-        self.tested(result("a"))
-        self.tested(result("b"), ended=False)
-        build, _, _ = self.tested(result("a", False))
+        self.with_results(result("a"))
+        self.with_results(result("b"), ended=False)
+        build, _, _ = self.with_results(result("a", False))
         (told,) = testresults.summaries(self.store, build.id, 10, 10)
         self.assertEqual((told.compared_with, told.new), (1, 1))
 
     def test_many_failures_are_compared_one_by_one_and_not_each_with_all(self) -> None:
         many = [result(f"t{number}", False) for number in range(1000)]
-        self.tested(*many)
-        build, _, _ = self.tested(*many, result("new", False))
+        self.with_results(*many)
+        build, _, _ = self.with_results(*many, result("new", False))
         ticks: list[int] = []
         self.store._connection.set_progress_handler(lambda: ticks.append(1), 1000)
         (told,) = testresults.summaries(self.store, build.id, 10, 10)
@@ -137,14 +141,14 @@ class TestReading(ResultsCase):
         self.assertLess(len(ticks), 500)  # thousands of SQLite's instructions: some for each failure
 
     def test_pages_of_it(self) -> None:
-        _, _, set_id = self.tested(*(result(f"t{n}", n % 3 > 0) for n in range(10)))
+        _, _, set_id = self.with_results(*(result(f"t{n}", n % 3 > 0) for n in range(10)))
         self.assertEqual([r.ordinal for r in testresults.page(self.store, set_id, 4, 3, failed=False)], [4, 5, 6])
         self.assertEqual([r.ordinal for r in testresults.page(self.store, set_id, 4, 9, failed=True)], [6, 9])
 
     def test_one_test_and_where_it_failed(self) -> None:
-        self.tested(result("a", False), result("b"))
-        self.tested(result("b", False))
-        build, _, _ = self.tested(result("a", True, value="7", details='{"text": ["x"]}'), result("b"))
+        self.with_results(result("a", False), result("b"))
+        self.with_results(result("b", False))
+        build, _, _ = self.with_results(result("a", True, value="7", details='{"text": ["x"]}'), result("b"))
         (told,) = testresults.of_test(self.store, self.builder, build.id, "a", 10)
         self.assertEqual((told.step, told.result.value, told.result.details), ("compile", "7", '{"text": ["x"]}'))
         self.assertEqual(
@@ -159,16 +163,16 @@ class TestRemoving(ResultsCase):
             pass
 
     def test_results_go_with_the_steps_some_at_a_time(self) -> None:
-        build, _, set_id = self.tested(*(result(f"t{n}") for n in range(5)))
+        build, _, set_id = self.with_results(*(result(f"t{n}") for n in range(5)))
         self.assertEqual(self.store.transact(retention.delete_steps, build.id, 2), 2)
         self.assertEqual(len(self.names(set_id)), 3)
         self.remove(build)
         self.assertEqual(self.store.value("SELECT count(*) FROM test_result_sets"), 0)
 
     def test_names_go_when_no_result_has_them(self) -> None:
-        old, _, _ = self.tested(result("gone"), result("stays"))
+        old, _, _ = self.with_results(result("gone"), result("stays"))
         self.store.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'test_result_sets'", 2 * LAG)
-        self.tested(result("stays"), result("new"))
+        self.with_results(result("stays"), result("new"))
         self.assertFalse(self.store.transact(testresults.delete_texts, self.builder, 10))
         self.assertEqual(self.texts(), {"gone", "stays", "new"})
         self.remove(old)
@@ -176,13 +180,13 @@ class TestRemoving(ResultsCase):
         self.assertEqual(self.texts(), {"stays", "new"})
 
     def test_without_results_all_names_go(self) -> None:
-        build, _, _ = self.tested(result("gone"))
+        build, _, _ = self.with_results(result("gone"))
         self.remove(build)
         self.store.transact(testresults.delete_texts, self.builder, 10)
         self.assertEqual(self.texts(), set())
 
     def test_a_name_that_is_missing_is_found(self) -> None:
-        self.tested(result("a"))
+        self.with_results(result("a"))
         check = Check(self.store, self.directory / "logs")
         self.assertEqual(check.findings(), [])
         self.store.execute("DELETE FROM test_texts")

@@ -23,7 +23,9 @@ class TestsPageTests(SynchronousTestCase):
         self.served = Served()
         self.addCleanup(self.served.close)
 
-    def tested(self, *results: NewResult, unit: str = "boolean", category: str = "pass_fail", sets: int = 1) -> Build:
+    def with_results(
+        self, *results: NewResult, unit: str = "boolean", category: str = "pass_fail", sets: int = 1
+    ) -> Build:
         build = self.served.build()
         step = self.served.step(build, name="test <it>")
         counts = Counts(len(results), sum(r.passed is True for r in results), sum(r.passed is False for r in results))
@@ -49,8 +51,10 @@ class TestsPageTests(SynchronousTestCase):
         return answer.text
 
     def test_a_build_tells_what_fails_and_what_is_new(self) -> None:
-        self.tested(result("old <i>", False), result("new", True))
-        build = self.tested(result("old <i>", False), result("new", False), result("good", True), result("odd", None))
+        self.with_results(result("old <i>", False), result("new", True))
+        build = self.with_results(
+            result("old <i>", False), result("new", False), result("good", True), result("odd", None)
+        )
         page = self.text(build_path(build))
         said = words(page)
         self.assertIn("unit &lt;b&gt; test &lt;it&gt; 2 failed 1 passed 1 other 1 new compared with #1", said)
@@ -58,7 +62,7 @@ class TestsPageTests(SynchronousTestCase):
         self.assertIn(f'<a href="{build_path(build)}/tests/old%20%3Ci%3E">old &lt;i&gt;</a>', page)
 
     def test_the_list_of_a_build_is_bounded(self) -> None:
-        build = self.tested(*(result(f"t{number}.", False) for number in range(40)), sets=25)
+        build = self.with_results(*(result(f"t{number}.", False) for number in range(40)), sets=25)
         page = self.text(build_path(build))
         self.assertEqual(page.count(">t9.<"), 20)
         self.assertNotIn(">t10.<", page)
@@ -66,8 +70,8 @@ class TestsPageTests(SynchronousTestCase):
         self.assertIn(">and more</a>", page)
 
     def test_few_statements(self) -> None:
-        self.tested(*(result(f"t{number}", True) for number in range(40)), sets=3)
-        build = self.tested(*(result(f"t{number}", False) for number in range(40)), sets=3)
+        self.with_results(*(result(f"t{number}", True) for number in range(40)), sets=3)
+        build = self.with_results(*(result(f"t{number}", False) for number in range(40)), sets=3)
         for path in ("", "/tests", "/tests?failed=1", "/tests/t7"):
             before = self.served.store.statements
             self.text(build_path(build) + path)
@@ -79,7 +83,7 @@ class TestsPageTests(SynchronousTestCase):
         self.assertIn("have told no results", self.text(f"{build_path(build)}/tests"))
 
     def test_all_results_a_page_at_a_time(self) -> None:
-        build = self.tested(*(result(f"t{number}.", number % 2 > 0) for number in range(150)))
+        build = self.with_results(*(result(f"t{number}.", number % 2 > 0) for number in range(150)))
         path = f"{build_path(build)}/tests"
         first = self.text(path)
         self.assertIn(">t99.<", first)
@@ -94,7 +98,7 @@ class TestsPageTests(SynchronousTestCase):
         self.assertNotIn(">t1.<", failed)
 
     def test_what_is_asked_for_must_be_there(self) -> None:
-        build = self.tested(result("a", True))
+        build = self.with_results(result("a", True))
         self.text(f"{build_path(build)}/tests?set=99", 404)
         self.text(f"{build_path(build)}/tests?set=x", 400)
         self.text(f"{build_path(build)}/tests?first=-5")
@@ -102,7 +106,7 @@ class TestsPageTests(SynchronousTestCase):
         self.text("/builders/other/builds/1/tests", 404)
 
     def test_values_places_and_times(self) -> None:
-        build = self.tested(
+        build = self.with_results(
             result(None, False, path="a <b>.py", line=7, value="C01: <Missing>", duration_ns=1_500),
             result("long", False, value="x" * 3000, duration_ns=95_000_000_000),
             unit="message",
@@ -114,10 +118,10 @@ class TestsPageTests(SynchronousTestCase):
         self.assertIn(f"{'x' * 500} … 1 min 35 s", said)
 
     def test_one_test_with_what_it_said_and_where_it_failed(self) -> None:
-        self.tested(result("mod.<test>", False))
-        self.tested(result("another", True))
+        self.with_results(result("mod.<test>", False))
+        self.with_results(result("another", True))
         details = json.dumps({"text": ["bad", "<b>"], "logs": {"log <1>": "Traceback & <more>", "long": "y" * 30_000}})
-        build = self.tested(result("mod.<test>", False, value="2", details=details), unit="result")
+        build = self.with_results(result("mod.<test>", False, value="2", details=details), unit="result")
         page = self.text(f"{build_path(build)}/tests/mod.%3Ctest%3E")
         said = words(page)
         self.assertIn("mod.&lt;test&gt; unit &lt;b&gt; test &lt;it&gt; failure bad &lt;b&gt;", said)
