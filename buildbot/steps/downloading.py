@@ -55,14 +55,17 @@ class DownloadStep(TransferStep):
 
     def __init__(
         self,
-        *,
-        slavedest: Any,
-        workerdest: Any,
-        workdir: Any,
-        mode: Any,
+        slavedest: Any = None,
+        workdir: Any = None,
+        maxsize: Any = None,
+        blocksize: Any = BLOCK,
+        mode: Any = None,
+        workerdest: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**(kwargs if workdir is None else {**kwargs, "workdir": workdir}))
+        if workdir is not None:
+            kwargs["workdir"] = workdir
+        super().__init__(maxsize=maxsize, blocksize=blocksize, **kwargs)
         self.slavedest = self._one_of("workerdest", "slavedest", given=(workerdest, slavedest))
         self.mode = mode
         self._is_path("slavedest", self.slavedest)
@@ -239,26 +242,6 @@ class JSONPropertiesDownload(DownloadStep):
     """
 
     name = "json_properties_download"
-
-    def __init__(
-        self,
-        slavedest: Any = None,
-        workdir: Any = None,
-        maxsize: Any = None,
-        blocksize: Any = BLOCK,
-        mode: Any = None,
-        workerdest: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            slavedest=slavedest,
-            workerdest=workerdest,
-            workdir=workdir,
-            maxsize=maxsize,
-            blocksize=blocksize,
-            mode=mode,
-            **kwargs,
-        )
 
     async def run(self) -> int:
         given = {name: value for name, (value, _) in self.build.getProperties().asDict().items()}

@@ -183,6 +183,10 @@ def test_it_is_what_the_factory_says(pairings: Pairings) -> None:
             "properties", "exists not", "upload nothing", "upload too much", "two programs", "spoils",
         }  # fmt: skip
         assert found["environment", "stdio stdout"] == f"blue\na{os.pathsep}b\nnone\nin there\n"
+        cloned = found["what a clone has", "stdio stdout"]
+        assert "refs/remotes/origin/HEAD" in cloned
+        assert "branch.main.merge refs/heads/main\n" in cloned
+        assert "\nv2\n" in cloned
         assert found["downloaded", "stdio stdout"].startswith("100000 600\n")
     for master in (PEERS, OURS):
         assert (pairings.facts[master, SLAVE]["long lines", "stdio stdout"] == LONG) is True
