@@ -88,7 +88,8 @@ def _note(wrong: BaseException, collected: Collecting) -> None:
         return
     place = collected.place_in_traceback(wrong.__traceback__) or Location(collected.main_file, 0)
     text = f"{type(wrong).__name__}: {wrong}" if str(wrong) else type(wrong).__name__
-    hint = python2.hint_for(wrong, place.file) or names.hint_for(wrong) or getattr(wrong, "hint", None)
+    mine = None if isinstance(wrong, SyntaxError) else python2.hint_for(wrong, place.file)
+    hint = mine or names.hint_for(wrong) or getattr(wrong, "hint", None)
     collected.add(Problem(text, place.file, place.line or None, hint))
 
 

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from inspect import signature
+from itertools import chain
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
 from buildbot.process.buildstep import BuildStep
 from buildbot.process.deferring import answer_of
+from buildbot.process.logchannels import STDERR, STDOUT
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import FAILURE, SUCCESS, WARNINGS, Results, worst_status
 from buildbot.process.steplog import StepLog
@@ -61,17 +63,21 @@ class LoggingBuildStep(BuildStep):
 
         errorMessages: lines that are put into the log before.
         """
+        self.take_output(cmd, errorMessages)
+        judging = Deferred.fromCoroutine(self.run_and_judge(cmd))
+        judging.addCallbacks(self.finished, self.failed)  # type: ignore[unused-awaitable]  # goes on in `deferred`
+        judging.addErrback(lambda why: BuildStep.failed(self, why))  # type: ignore[unused-awaitable]
+
+    def take_output(self, cmd: RemoteCommand, errorMessages: Iterable[str]) -> None:
+        """Have what the command writes in the step's logs."""
         self.cmd = cmd
         log = self.stdio_log = self.logs.get("stdio") or self.new_log("stdio")
         for message in errorMessages:
             _ = log.addHeader(message)
         cmd.useLog(log, True, "stdio")
         self.setupLogfiles(cmd, self.logfiles)
-        judging = Deferred.fromCoroutine(self._run_and_judge(cmd))
-        judging.addCallbacks(self.finished, self.failed)  # type: ignore[unused-awaitable]  # goes on in `deferred`
-        judging.addErrback(lambda why: BuildStep.failed(self, why))  # type: ignore[unused-awaitable]
 
-    async def _run_and_judge(self, cmd: RemoteCommand) -> int:
+    async def run_and_judge(self, cmd: RemoteCommand) -> int:
         await self.runCommand(cmd)
         return await self.judge(cmd)
 
@@ -152,7 +158,7 @@ def regex_log_evaluator(cmd: RemoteCommand, step_status: Any, regexes: Sequence[
         return before
 
     for log in cmd.logs.values():
-        for line in log.readlines():
+        for line in chain(log.readlines(STDOUT), log.readlines(STDERR)):
             try:
                 worst = LIMIT.within(0.02, partial(judge, line, worst))
             except TookTooLong:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +11,8 @@ from twisted.internet import defer
 
 from buildbot.config import names
 from buildbot.config.errors import Collecting, collecting
-from buildbot.process.results import FAILURE, SUCCESS
+from buildbot.process.results import FAILURE, RETRY, SUCCESS, WARNINGS, worst_status
+from tests.rig import Source as SourceOf
 from tests.steps.case import StepsCase
 
 names.install()
@@ -20,12 +22,15 @@ from buildbot.process import logobserver  # noqa: E402
 from buildbot.process.buildstep import (  # noqa: E402
     BuildStep,
     BuildStepFailed,
+    LoggedRemoteCommand,
     LoggingBuildStep,
     RemoteCommand,
     ShellMixin,
+    regex_log_evaluator,
 )
 from buildbot.process.remotecommand import RemoteShellCommand  # noqa: E402
 from buildbot.steps.shell import ShellCommand, ShellCommandNewStyle  # noqa: E402
+from buildbot.steps.source import Source  # noqa: E402
 from buildbot.steps.transfer import (  # noqa: E402
     StatusRemoteCommand,
     _TransferBuildStep,
@@ -407,3 +412,83 @@ class TestMethodsOfSourceSteps(StepsCase):
             "Git: method='clean' has no effect without mode='full'"
         ]
         assert not collected.problems
+
+
+class Syncs(Source):  # type: ignore[misc]
+    """A source step of 0.8 with a command of its own on the slave."""
+
+    name = "sync"
+
+    def __init__(self, solution: str = "", env: Any = None, **kwargs: Any) -> None:
+        Source.__init__(self, **kwargs)
+        self.args["env"] = dict(env or {})
+        self.args["solution"] = solution
+
+    def startVC(self, branch: Any, revision: Any, patch: Any) -> None:
+        args = {**self.args, "branch": branch, "revision": revision}
+        self.setProperty("synced", [args["solution"], args["branch"], args["revision"], args["patch"], args["env"]])
+        command = LoggedRemoteCommand("shell", {"command": ["echo", "synced"], "workdir": args["workdir"]})
+        self.startCommand(command, ["by hand\n"])
+
+    def commandComplete(self, cmd: Any) -> None:
+        Source.commandComplete(self, cmd)
+        self.setProperty("got_revision", "r7", "Sync")
+
+    def describe(self, done: bool = False) -> Any:
+        words = Source.describe(self, done)
+        words.append("r7")
+        return words
+
+
+def watched(base: Any) -> Any:
+    """A class of step whose output is looked at, whatever it is."""
+
+    class Watched(base):  # type: ignore[misc]
+        def evaluateCommand(self, cmd: Any) -> Any:
+            own = base.evaluateCommand(self, cmd)
+            return worst_status(own, regex_log_evaluator(cmd, self.step_status, [("nonexistent.repository", RETRY)]))
+
+    return Watched
+
+
+class TestSourceStepsOfTheirOwn(StepsCase):
+    async def test_a_command_of_their_own(self) -> None:
+        built = await self.run_steps(
+            Syncs(solution="all", env={"A": "b"}, mode="update", workdir="src"),
+            sources=[SourceOf(branch="trunk", revision="5")],
+        )
+        assert built.results == {"sync": SUCCESS}
+        assert built.text("sync") == "synced\n"
+        assert built.everything("sync").startswith("by hand\n")
+        assert built.properties["synced"] == ["all", "trunk", "5", None, {"A": "b"}]
+        assert built.properties["got_revision"] == "r7"
+        assert built.step("sync").state_text == "update r7"
+
+    async def test_errors_are_looked_for_in_both_channels(self) -> None:
+        judged = partial(regex_log_evaluator, regexes=[("out of memory", RETRY), ("slow", WARNINGS)])
+        commands = {"neither": "echo well >&2", "output": "echo slow", "error": "echo out of memory >&2"}
+        built = await self.run_steps(
+            *(
+                ShellCommand(
+                    name=name,
+                    command=command,
+                    log_eval_func=lambda cmd, status: judged(cmd, status),
+                    flunkOnFailure=False,
+                )
+                for name, command in commands.items()
+            )
+        )
+        assert built.results == {"neither": SUCCESS, "output": WARNINGS, "error": RETRY}
+
+    async def test_what_they_say_of_the_output(self) -> None:
+        gone = "/nonexistent/repository"
+        built = await self.run_steps(
+            steps.Git(gone, log_eval_func=lambda cmd, status: WARNINGS, haltOnFailure=False, flunkOnFailure=False),
+            watched(steps.Git)(gone, name="watched"),
+        )
+        assert built.results == {"git": FAILURE, "watched": RETRY}
+
+    def test_logfiles_of_a_source_step_are_accepted(self) -> None:
+        with collecting("master.cfg", "/nowhere") as collected:
+            steps.Git("https://example.org/x", lazylogfiles=True)
+        assert [each.message for each in collected.warnings] == ["Git: lazylogfiles has no effect in this version"]

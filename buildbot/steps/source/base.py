@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from inspect import isawaitable
 from typing import Any, ClassVar
 
@@ -17,9 +18,10 @@ from twisted.internet.interfaces import IDelayedCall
 
 from buildbot.config.errors import error, warning
 from buildbot.process.buildstep import BuildStepFailed
+from buildbot.process.loggingstep import LoggingBuildStep
 from buildbot.process.oldstyle import drop_old_arguments
 from buildbot.process.remotecommand import RemoteCommand
-from buildbot.process.results import SUCCESS
+from buildbot.process.results import FAILURE, SUCCESS, worst_status
 from buildbot.process.sourcestamp import PatchView
 from buildbot.process.steplog import slug_of
 from buildbot.steps.source.commands import DrivesProgram
@@ -32,19 +34,22 @@ OLD_MODES = {
     "clobber": ("full", "clobber"),
     "export": ("full", "export"),
 }
+#: What people's classes say of a command when it has ended.
+_JUDGING = ("commandComplete", "createSummary", "evaluateCommand", "getText", "getText2", "maybeGetText2", "setStatus")
 DIFF = ".buildbot-diff"
 PATCHED = ".buildbot-patched"
 _BINARY = re.compile(rb"^GIT binary patch\r?$", re.MULTILINE)
 
 
-class Source(DrivesProgram):
+class Source(DrivesProgram, LoggingBuildStep):
     """Base of the steps that check out source. All arguments but `workdir` are keywords.
 
     workdir: where to, relative to the builder's directory (default: the factory's, `build`). mode: `incremental` or
     `full`; method: how to be full, see the subclass. alwaysUseLatest: ignore the revision that is asked for. timeout:
     seconds that a command may be silent (default 1200). retry: (seconds to wait, how often) to try again after a
     failure. env, logEnviron: as for ShellCommand. codebase: which source stamp of the build is meant (default '').
-    The other arguments are those of `BuildStep`; a failure stops the build and makes it FAILURE.
+    log_eval_func: function (command, step_status) -> result, which judges by what was written. The other arguments are
+    those of `BuildStep`; a failure stops the build and makes it FAILURE.
 
     Sets the property `got_revision`: the revision, or {codebase: revision} when the step names a codebase.
     """
@@ -55,6 +60,7 @@ class Source(DrivesProgram):
     description: Any = ("updating",)
     descriptionDone: Any = ("update",)
     renderables: ClassVar[Any] = ("mode", "method")
+    progressMetrics: Any = ()
     repourl: Any = None
     methods: ClassVar[tuple[str, ...]] = ()  # of mode `full`; the first is the default
 
@@ -74,6 +80,7 @@ class Source(DrivesProgram):
         method: Any = None,
         **kwargs: Any,
     ) -> None:
+        judge = kwargs.pop("log_eval_func", None)
         drop_old_arguments(self, kwargs)
         words = {"description": description, "descriptionDone": descriptionDone, "descriptionSuffix": descriptionSuffix}
         kwargs |= {name: value for name, value in {"workdir": workdir, **words}.items() if value is not None}
@@ -87,11 +94,14 @@ class Source(DrivesProgram):
                 method = "clobber"
         self.mode = mode
         self.method = method
+        if judge is not None:
+            self.log_eval_func = judge
         self.alwaysUseLatest = alwaysUseLatest
         self.retry: Any = retry
         self.codebase = codebase
         self._resting: tuple[IDelayedCall, Deferred[None]] | None = None
         self._under_way: Deferred[Any] | None = None  # what startVC has begun
+        self._judged = False  # it was one command, which has been judged
         self.sourcestamp: Any = None  # of its codebase, while it runs
         problem = self._wrong_mode()
         if problem is not None:
@@ -135,12 +145,57 @@ class Source(DrivesProgram):
         if revision:
             self.set_source_property("revision", revision)
         self.sourcestamp = stamp
-        answer = self.startVC(stamp.branch or getattr(self, "branch", None), revision or None, stamp.patch)
-        if self._under_way is not None:
-            answer = self._under_way  # subclasses of 0.8 do not pass it on
-        if isawaitable(answer):
-            answer = await answer
-        return answer if isinstance(answer, int) else SUCCESS
+        self._judged = False
+        self.args["workdir"] = str(self.workdir)
+        try:
+            answer = self.startVC(stamp.branch or getattr(self, "branch", None), revision or None, stamp.patch)
+            if self._under_way is not None:
+                answer = self._under_way  # subclasses of 0.8 do not pass it on
+            if isawaitable(answer):
+                answer = await answer
+        except BuildStepFailed:
+            if not self._judges_itself():
+                raise
+            return await self._judge_all(FAILURE)
+        result = answer if isinstance(answer, int) else SUCCESS
+        return await self._judge_all(result) if self._judges_itself() else result
+
+    def _judges_itself(self) -> bool:
+        own = self.log_eval_func is not None or any(
+            getattr(type(self), name) is not getattr(Source, name) for name in _JUDGING
+        )
+        return own and not self._judged and not self.stopped
+
+    async def _judge_all(self, result: int) -> int:
+        """What people's code says of all that was written, as if one command had done it."""
+        whole = RemoteCommand(str(self.name), {})
+        whole.rc = 0 if result == SUCCESS else 1
+        whole.logs.update(self.logs)
+        got = self.getProperty("got_revision")
+        if result == SUCCESS and got is not None:
+            whole.updates["got_revision"] = [got[self.codebase] if isinstance(got, dict) else got]
+        return worst_status(result, await self.judge(whole))
+
+    # -- subclasses of 0.7 and 0.8 that have a command of their own on the slave
+
+    @cached_property
+    def args(self) -> dict[str, Any]:
+        """What their constructors put the command's arguments into."""
+        return {"mode": self.mode, "patch": None, "retry": self.retry, "timeout": self.timeout}
+
+    def startCommand(self, cmd: RemoteCommand, errorMessages: Iterable[str] = ()) -> None:
+        """What their `startVC` calls at its end."""
+        if self.sourcestamp is None:  # it has a start() of its own
+            super().startCommand(cmd, errorMessages)
+            return
+        self.take_output(cmd, errorMessages)
+        self._judged = True
+        self._under_way = ensureDeferred(self.run_and_judge(cmd))
+
+    def commandComplete(self, cmd: RemoteCommand) -> Any:
+        got = cmd.updates.get("got_revision")
+        if got:
+            self.set_source_property("got_revision", str(got[-1]))
 
     def startVC(self, branch: str | None, revision: str | None, patch: Any) -> Any:
         """What subclasses of 0.8 override to say what is built, and call."""
