@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import re
 import signal
@@ -46,6 +47,25 @@ def test_a_signal_that_comes_late_does_nothing() -> None:
     LIMIT.within(1, lambda: None)
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
     signal.raise_signal(signal.SIGVTALRM)
+
+
+def test_what_the_garbage_collector_does_does_not_count() -> None:
+    collected: list[float] = []
+
+    def collecting() -> None:
+        while sum(collected) < 0.1:
+            began = time.thread_time()
+            gc.collect()
+            collected.append(time.thread_time() - began)
+
+    LIMIT.within(0.04, collecting)
+
+    def and_computing() -> None:
+        gc.collect()
+        CATASTROPHE.match("a" * 60 + "b")
+
+    with pytest.raises(TookTooLong):
+        LIMIT.within(0.01, and_computing)
 
 
 def test_what_other_threads_compute_does_not_count() -> None:
