@@ -166,7 +166,7 @@ def test_boxes_change_while_one_looks(site: Running, page: Page) -> None:
     expect(running).to_be_visible()
     address = running.get_attribute("href")
     site.process.kill(signal.SIGUSR1)
-    expect(page.locator(f"tbody td.failure.build a[href='{address}']")).to_be_visible(timeout=10_000)
+    expect(page.locator(f"tbody td.failure.build a[href='{address}']")).to_be_visible(timeout=60_000)
     expect(page.locator("thead td.LastBuild.failure").first).to_contain_text("broke <now>")
 
 

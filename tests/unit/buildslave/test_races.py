@@ -150,6 +150,11 @@ class Orphans(SlaveCase):
         self.master.listen()
         self.assertEqual((await self.master.ended("1"))["reason"], "interrupted")
 
+
+class SavedOrphans(SlaveCase):
+    def make_slave(self, **changes: object):  # type: ignore[no-untyped-def]
+        return super().make_slave(orphan_grace_seconds=3.0, **changes)
+
     async def test_a_master_that_comes_back_in_time_saves_them(self) -> None:
         await self.master.order("1", "shell", command=FAMILY)
         await self.master.until(lambda: self.master.log("1").text("stdout").count(b"\n") == 3)
@@ -158,5 +163,5 @@ class Orphans(SlaveCase):
         self.master.attach_named = {"1": None}
         self.master.drop()
         await self.master.until(lambda: self.master.logins > logins)
-        await deferLater(reactor, 1.5, lambda: None)
+        await deferLater(reactor, 3.5, lambda: None)
         self.assertEqual([alive(pid) for pid in pids], [True] * 3)
