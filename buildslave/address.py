@@ -25,3 +25,8 @@ def port_number(port: str, shown: str) -> int:
     if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError(f"{shown!r}: the port must be a number from 1 to 65535")
     return int(port)
+
+
+def without_tls(string: str | None) -> bool:
+    """True for a client endpoint's string that is not one of TLS; without a string (None) it is not said here."""
+    return string is not None and not string.lower().startswith(("tls:", "ssl:"))

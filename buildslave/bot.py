@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from buildslave import __version__, facts, overpb
+from buildslave.address import without_tls
 from buildslave.arguments import is_int
 from buildslave.background import in_background
 from buildslave.commands import versions
@@ -160,6 +161,7 @@ class BuildSlave(MultiService):
             most_delay_seconds=maxdelay or 300,
             most_retries=maxRetries,
         )
+        self._tls_is_lost = bool(useTls) and without_tls(connection_string)
         self._shutdown = Shutdown(
             how=allow_shutdown, basedir=self.basedir, clock=self._reactor, ask=self._ask_to_be_retired
         )
@@ -185,6 +187,8 @@ class BuildSlave(MultiService):
         super().startService()
         self._log.info("buildslave {version} {name!r} in {basedir}", version=__version__, name=self.slavename,
                        basedir=str(self.basedir))  # fmt: skip
+        if self._tls_is_lost:
+            self._log.warn("useTls has no effect: connection_string says how to connect, and not with tls:")
         self._shutdown.start()
         self._connection.startService()
 

@@ -27,10 +27,17 @@ def master_endpoint(
     name, number = _host_and_port(host, port)
     plain: IStreamClientEndpoint
     if proxy is not None:
-        plain = proxied(reactor, proxy, name, number)
+        plain = _through(reactor, proxy, name, number)
     else:
         plain = HostnameEndpoint(reactor, name, number)
     return _wrapped(name, plain) if tls else plain
+
+
+def _through(reactor: Any, proxy: str, name: str, number: int) -> IStreamClientEndpoint:
+    try:
+        return proxied(reactor, proxy, name, number)
+    except (ValueError, TypeError, OSError) as error:  # its text is not shown: there may be a password in it
+        raise ValueError(f"proxy_connection_string: {error}") from error
 
 
 def authority(host: str, port: int | str | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from buildslave import __version__
-from buildslave.address import split_host
+from buildslave.address import split_host, without_tls
 from buildslave.defaults import MSGPACK, ORPHAN_GRACE_SECONDS, PB, PROTOCOLS, SPOOL_BYTES, protocol_refused
 from buildslave.scripts import control
 from buildslave.scripts.create import Reporter, complain, create_slave, upgrade_slave
@@ -94,8 +94,9 @@ def _add_create(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     add("--usepty", type=_number, choices=(0, 1), default=0, help="run commands on a terminal (0)")
     add("--umask", type=_umask, default=None, help="octal, for the files that commands make (None)")
     add(
-        "-m", "--maxdelay", type=_number, default=300, metavar="SECONDS", help="longest pause before reconnecting (300)"
-    )
+        "-m", "--maxdelay", type=_seconds, default=300, metavar="SECONDS",
+        help="longest pause before reconnecting (300)",
+    )  # fmt: skip
     add("--numcpus", type=_optional_number, default=None, help="what the master is told (as many as there are)")
     add("--maxretries", type=_optional_number, default=None, help="stop after so many failed attempts (None: never)")
     add("-s", "--log-size", type=_number, default=10_000_000, metavar="BYTES", help="of a twistd.log (10000000)")
@@ -159,6 +160,11 @@ def _create(given: argparse.Namespace) -> ExitCode:
         raise CommandFailed(
             "--connection-string and --proxy-connection-string exclude each other: with a proxy, give HOST:PORT, and"
             " --use-tls for TLS", ExitCode.USAGE,
+        )  # fmt: skip
+    if given.use_tls and without_tls(given.connection_string):
+        raise CommandFailed(
+            "--use-tls has no effect on a --connection-string: write --connection-string=tls:HOST:PORT, or give"
+            " HOST:PORT alone", ExitCode.USAGE,
         )  # fmt: skip
     create_slave(_settings(given), force=given.force, reporter=Reporter(given.quiet))
     return ExitCode.OK

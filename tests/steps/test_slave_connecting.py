@@ -156,6 +156,18 @@ class TLS(ConnectingCase):
         self.connect(connection_string=self.client(port))
         await self.until_said("TLS: the master's certificate is for another name")
 
+    async def test_a_string_without_it_is_told_of_when_it_was_asked_for(self) -> None:
+        (port,) = await self.listen(f"tcp:0:{HERE}")
+        self.connect(connection_string=f"tcp:127.0.0.1:{port}", useTls=True)
+        await self.builds_on()
+        await self.until_said("useTls has no effect: connection_string says")
+        await self.rig.stop_slave()
+        self.said.clear()
+        (port,) = await self.listen(self.ssl())
+        self.connect(connection_string=self.client(port), useTls=True)
+        await self.builds_on()
+        self.assertFalse(any("useTls" in line for line in self.said))
+
     async def test_plain_and_tls_do_not_meet_and_say_so(self) -> None:
         self.patch(connection, "LOGIN_SECONDS", 0.5)  # each of the two waits for the other to begin
         plain, secure = await self.listen(f"tcp:0:{HERE}", self.ssl())
@@ -324,6 +336,8 @@ class BadProxies(ConnectingCase):
             ({"connection_string": "tcp:h:1", "proxy_connection_string": "tcp:p:2"}, "exclude each other"),
             ({"connection_string": "nonsense:h:1"}, "connection_string 'nonsense:h:1'"),
             ({"buildmaster_host": "h", "proxy_connection_string": "http://"}, "a proxy is written"),
+            ({"buildmaster_host": "h", "proxy_connection_string": "no:h"}, "proxy_connection_string: Unknown endpoint"),
+            ({"buildmaster_host": "h", "proxy_connection_string": "http://h:x"}, "proxy_connection_string: Port"),
             ({"buildmaster_host": "h", "protocol": "msgpack_experimental_v7", "path": "a b"}, "none of a URL"),
             ({"buildmaster_host": "h", "protocol": "msgpack_experimental_v7", "slavename": "a:b"}, "no colon"),
             ({"buildmaster_host": "h", "protocol": "msgpack"}, "write 'pb', or 'msgpack_experimental_v7'"),

@@ -176,6 +176,8 @@ class Options(OptionsCase):
         for options, told in (
             (["--protocol=msgpack"], "does not speak 'msgpack': write 'pb', or 'msgpack_experimental_v7'"),
             (["--connection-string=tcp:h:1", "--proxy-connection-string=tcp:p:1"], "exclude each other"),
+            (["--use-tls", "--connection-string=tcp:h:1"], "write --connection-string=tls:HOST:PORT"),
+            (["--maxdelay=0"], "must be at least 1"),
         ):
             refused = self.buildslave("create-slave", *options, *where)
             self.assertEqual(refused.wait_for_exit(), 2)
