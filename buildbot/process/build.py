@@ -223,11 +223,11 @@ class Build(BuildPoints):
         if self.restored:
             await self.build_status.recall()
         try:
-            wanted = await self.ending.wait_for(self._set_up(known), limited=self.stopped)
+            unwanted = await self.ending.wait_for(self._set_up(known), limited=self.stopped)
         except GivenUp:
             return self._stopped_end
-        if not wanted:
-            return SKIPPED, "skipped: do_build_if says no"
+        if unwanted:
+            return SKIPPED, f"skipped: {unwanted}"
         await answer_of(called(self.setupBuild, None))
         halted = False
         texts: list[str] = []
@@ -266,17 +266,17 @@ class Build(BuildPoints):
     def _stopped_end(self) -> tuple[int, str]:
         return self._stop_result, f"{Result(self._stop_result).name.lower()}: {self.stop_reason}"
 
-    async def _set_up(self, known: Sequence[steps.Record]) -> bool:
-        """All before the first step. False: it is not to be built. Raises Diverged when properties were not kept."""
+    async def _set_up(self, known: Sequence[steps.Record]) -> str:
+        """All before the first step. Says why it is not to be built, if so. Raises Diverged when properties were not kept."""
         await self._set_up_properties()
         with as_they_were(self.properties, known[0].began_with) if known else nullcontext():
             if self.restored:
                 taken = await locks_of_build(self.config, self.slave_config, self)
                 self.services.locks.hold(self.lock_user, taken, self.row.started_at)
-            if not known and not await self._is_wanted():
-                return False
+            if not known and (why := await self._why_unwanted()):
+                return why
             self.env = dict(await render(self.config.env, self.properties)) if self.config.env else {}
-        return True
+        return ""
 
     async def _set_up_properties(self) -> None:
         before = properties.kept(self.store, self.id) if self.restored else []
@@ -288,9 +288,14 @@ class Build(BuildPoints):
             await answer_of(self.setupProperties())
             self.store_properties()
 
-    async def _is_wanted(self) -> bool:
-        wanted = self.config.do_build_if
-        return wanted is None or bool(await render(wanted(self), self.properties))  # it may answer with a Deferred
+    async def _why_unwanted(self) -> str:
+        """What the configuration says against it; "" for nothing. Its functions may answer with Deferreds."""
+        wanted, skipped = self.config.do_build_if, getattr(self.config.factory, "skipBuildIf", None)
+        if wanted is not None and not await render(wanted(self), self.properties):
+            return "do_build_if says no"
+        if skipped is not None and await render(skipped(self), self.properties):
+            return "skipBuildIf of its factory says so"
+        return ""
 
     async def _runs_always(self, step: BuildStep, record: steps.Record | None) -> bool:
         try:

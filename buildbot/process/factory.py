@@ -98,6 +98,7 @@ class BuildFactory:
     workdir: Any = "build"
     useProgress = True
     buildClass: Any = None  # a subclass of buildbot.process.build.Build; None: that itself
+    skipBuildIf: Any = None  # a function of the build: see setSkipBuildIf
 
     def __init__(self, steps: Sequence[Any] | None = None) -> None:
         self.steps: list[Any] = []
@@ -137,6 +138,14 @@ class BuildFactory:
         self.addStep(kinds.DownloadSecretsToWorker(secrets))
         yield self
         self.addStep(kinds.RemoveWorkerFileSecret(secrets))
+
+    def setSkipBuildIf(self, predicate: Callable[[Any], Any]) -> None:
+        """Builds for which `predicate(build)` is true are SKIPPED; no step of theirs runs. It may answer with a
+        Deferred."""
+        if callable(predicate):
+            self.skipBuildIf = predicate
+        else:
+            error(f"setSkipBuildIf() takes a function of the build, not {predicate!r}")
 
     def newBuild(self, requests: Sequence[Any], builder: Any = None) -> Any:
         """A Build for these requests, which runs later. A subclass may make it otherwise, or give it attributes."""

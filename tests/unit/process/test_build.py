@@ -33,6 +33,20 @@ class TestBuilderSettings(RigCase):
             built = await self.run_steps(Passes(), sources=[Source(branch="main")], do_build_if=do_build_if)
             assert (built.result, built.results) == (Result.SUCCESS, {"passes": Result.SUCCESS})
 
+    async def test_the_factory_may_skip_the_build(self) -> None:
+        def on_other(build: Any) -> bool:
+            return bool(build.getProperty("branch") == "other")
+
+        factory = BuildFactory([Passes()])
+        for answer in (on_other, lambda build: succeed(on_other(build))):
+            factory.setSkipBuildIf(answer)
+            self.rig.add_builder("b", factory.clone())
+            built = await self.rig.build("b", Source(branch="other"))
+            assert (built.result, built.results) == (Result.SKIPPED, {})
+            assert "skipBuildIf" in built.row.state_text
+            built = await self.rig.build("b", Source(branch="main"))
+            assert (built.result, built.results) == (Result.SUCCESS, {"passes": Result.SUCCESS})
+
     async def test_a_do_build_if_that_raises_is_the_builds_exception(self) -> None:
         built = await self.run_steps(Passes(), do_build_if=lambda build: build.nothing)
         assert (built.result, built.results) == (Result.EXCEPTION, {})

@@ -84,6 +84,7 @@ def test_a_clone_has_its_own_list() -> None:
         (lambda f: f.addSteps("make"), "takes a list of steps"),
         (lambda f: f.addSteps([Step()], withSecrets=[("a",)]), "populated_secret_list is a list of"),
         (lambda f: f.addStep(UsersStep), "target"),
+        (lambda f: f.setSkipBuildIf(True), "takes a function of the build, not True"),
     ],
 )
 def test_what_is_no_step_is_refused(call: Any, said: str) -> None:
