@@ -190,13 +190,13 @@ class BufferLogObserver(LogObserver):
 
 
 class OutputProgressObserver(LogObserver):
-    """Counts the output as a step's progress under `name`."""
+    """Counts all that comes, of every channel, as a step's progress under `name`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.length = 0
 
-    def outReceived(self, data: str) -> None:
-        self.length += len(data)
-        if self.step is not None:
-            self.step.setProgress(self.name, self.length)
+    def logChunk(self, build: Any, step: Any, log: Any, channel: int, text: str) -> None:
+        self.length += len(text)
+        if step is not None:
+            step.setProgress(self.name, self.length)

@@ -11,6 +11,7 @@ from buildbot.config.errors import error
 from buildbot.process.buildstep import BuildStep, ShellMixin
 from buildbot.process.deferring import gives_deferred
 from buildbot.process.loggingstep import LoggingBuildStep
+from buildbot.process.observers import BufferLogObserver
 from buildbot.process.properties import render
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import (
@@ -196,6 +197,8 @@ class SetPropertyFromCommand(ShellCommand):
         if (property is None) == (extract_fn is None):
             error("SetPropertyFromCommand takes property or extract_fn, one of the two")
         super().__init__(**kwargs)
+        self.observer = BufferLogObserver(wantStderr=self.includeStderr)  # for subclasses
+        self.addLogObserver("stdio", self.observer)
 
     def buildCommandKwargs(self, warnings: list[str]) -> dict[str, Any]:
         collect = self.extract_fn is None or self.includeStdout

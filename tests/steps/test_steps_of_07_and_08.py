@@ -105,9 +105,9 @@ class TestEnds(RigCase):
         return await over
 
     async def test_steps_are_interrupted_in_their_own_way(self) -> None:
-        for how in ("calls its base", "does not"):
+        for how, result in (("calls its base", CANCELLED), ("does not", FAILURE)):
             built = await self.stop(Waits(how))
-            assert built.result == CANCELLED
+            assert (built.result, built.results) == (CANCELLED, {"waits": result})
             assert built.step("waits").state_text.startswith("waited no longer")
 
     async def test_a_command_is_interrupted_and_judged_all_the_same(self) -> None:

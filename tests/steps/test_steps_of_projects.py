@@ -401,6 +401,20 @@ class TestEnvironmentOfTheBuilder(StepsCase):
         assert built.text("sees") == "gmake none\n"
 
 
+class ReadsSettings(steps.SetPropertyFromCommand):  # type: ignore[misc]
+    """What the command has printed becomes a property of another kind."""
+
+    def commandComplete(self, cmd: Any) -> None:
+        if not cmd.didFail():
+            self.setProperty(self.property, self.observer.getStdout().split(), "ReadsSettings")
+
+
+class TestPropertiesOfTheirOwn(StepsCase):
+    async def test_what_was_printed_is_in_the_steps_observer(self) -> None:
+        built = await self.run_steps(ReadsSettings(command="echo a b; echo c >&2; echo d", property="settings"))
+        assert built.properties["settings"] == ["a", "b", "d"]
+
+
 class TestMethodsOfSourceSteps(StepsCase):
     with_slave = False
 

@@ -20,6 +20,7 @@ from buildbot.process.buildstep import (  # noqa: E402
     LoggedRemoteCommand,
     LoggingBuildStep,
     LogLineObserver,
+    OutputProgressObserver,
     RemoteShellCommand,
     regex_log_evaluator,
 )
@@ -131,7 +132,13 @@ class Lint(ShellCommand):
         self.strict = strict
         self.counter = CountLines()
         self.addLogObserver("stdio", self.counter)
+        self.addLogObserver("stdio", OutputProgressObserver("output"))
+        self.measured: dict[str, float] = {}
         self.complete = False
+
+    def setProgress(self, metric: str, value: float) -> None:
+        ShellCommand.setProgress(self, metric, value)
+        self.measured[metric] = value
 
     def commandComplete(self, cmd: Any) -> None:
         self.complete = cmd.rc == 0
@@ -141,6 +148,8 @@ class Lint(ShellCommand):
         self.errors = [line for line in log.readlines() if line.startswith("E:")]
         self.addCompleteLog("%d warnings" % len(self.warnings), "\n".join(self.warnings) + "\n")  # noqa: UP031
         self.step_status.setStatistic("lint", len(self.warnings))
+        in_all = len(log.getTextWithHeaders())
+        self.setProperty("measured", [self.measured["lines"], self.measured["output"] - in_all, in_all > 40], "Lint")
 
     def evaluateCommand(self, cmd: Any) -> int:
         assert self.complete
@@ -279,6 +288,7 @@ async def steps_of_07_and_08(here: Here) -> None:
     assert built.logs("fails_1").keys() == {"stdio"}
     assert texts["lint"] == "lint warnings 2 of 3"
     assert texts["lint_1"] == "lint failed 2 of 3"
+    assert built.properties["measured"] == [3, 0, True]
     assert built.text("lint", "2 warnings") == "W: one\nW: three\n"
     assert built.text("sets up") == "by the step and the builder\n"
     assert built.everything("sets up").startswith("be warned\n")
