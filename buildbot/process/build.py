@@ -267,7 +267,7 @@ class Build(BuildPoints):
         return self._stop_result, f"{Result(self._stop_result).name.lower()}: {self.stop_reason}"
 
     async def _set_up(self, known: Sequence[steps.Record]) -> str:
-        """All before the first step. Says why it is not to be built, if so. Raises Diverged when properties were not kept."""
+        """All before the first step. Says why it is not to be built. Raises Diverged when properties were not kept."""
         await self._set_up_properties()
         with as_they_were(self.properties, known[0].began_with) if known else nullcontext():
             if self.restored:

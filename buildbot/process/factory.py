@@ -139,7 +139,7 @@ class BuildFactory:
         yield self
         self.addStep(kinds.RemoveWorkerFileSecret(secrets))
 
-    def setSkipBuildIf(self, predicate: Callable[[Any], Any]) -> None:
+    def setSkipBuildIf(self, predicate: Any) -> None:
         """Builds for which `predicate(build)` is true are SKIPPED; no step of theirs runs. It may answer with a
         Deferred."""
         if callable(predicate):
