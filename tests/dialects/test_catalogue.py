@@ -47,6 +47,19 @@ class TestWorker43(Catalogue):
     makes_text = True
 
 
+class TestWorker43OverWebSocket(Catalogue):
+    version = "4.3.0"
+    makes_text = True
+    with_sockets = True
+    options = "protocol='msgpack_experimental_v7'"
+
+
+class TestWorker311(Catalogue):
+    peer_name = "worker-3.11.9"
+    version = "3.11.9"
+    makes_text = True
+
+
 class TestSlave08(Catalogue):
     tac = SLAVE_TAC
     version = "0.8.14"
