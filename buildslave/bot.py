@@ -51,7 +51,7 @@ class BuildSlave(MultiService):
     - `maxdelay`: longest pause in seconds between two attempts to connect, default 300.
     - `numcpus`: what the master is told, default: as many as the machine has.
     - `allow_shutdown`: `"signal"` (SIGHUP) or `"file"` (shutdown.stamp is touched) ends the slave gracefully.
-    - `maxRetries`: stop the slave after so many failed attempts in a row; default: never.
+    - `maxRetries`: stop the slave when so many attempts after a first one have failed, too; default: never.
     - `useTls`: connect with TLS and check the master's certificate.
     - `delete_leftover_dirs`: remove directories of builders that the master no longer names; default no.
     - `connection_string`: a Twisted client endpoint, instead of host and port.

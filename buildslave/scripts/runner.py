@@ -98,7 +98,7 @@ def _add_create(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="longest pause before reconnecting (300)",
     )  # fmt: skip
     add("--numcpus", type=_optional_number, default=None, help="what the master is told (as many as there are)")
-    add("--maxretries", type=_optional_number, default=None, help="stop after so many failed attempts (None: never)")
+    add("--maxretries", type=_optional_number, default=None, help="failed attempts after a first one (None: no end)")
     add("-s", "--log-size", type=_number, default=10_000_000, metavar="BYTES", help="of a twistd.log (10000000)")
     add(
         "-l", "--log-count", type=_optional_number, default=10, metavar="N", help="old twistd.logs kept; None: all (10)"
