@@ -61,6 +61,8 @@ elif words[0] == "sync":
     for each in new:
         now[each] = words[-1].rpartition("@")[2]
         if force or held.get(each) != now[each]:
+            if each not in held and not force and os.path.exists(root + "/" + each):
+                sys.exit("Can't clobber writable file " + root + "/" + each)
             os.makedirs(root, exist_ok=True)
             shutil.copy(depot + "/" + each, root + "/" + each)
     json.dump(now, open(have, "w"))

@@ -80,6 +80,13 @@ class TestBzr(BzrCase):
         for revision in ("--remember", "-1", "branch:/tmp"):
             assert "is not a revision" in await self.bad(Source(None, revision))
 
+    async def test_a_name_that_is_not_ascii_on_a_slave_without_a_locale(self) -> None:
+        (self.repository.path / "caf\u00e9").write_text("one\n")
+        self.repository.commit(café="two\n")
+        env = dict.fromkeys(("LANG", "LC_ALL")) | self.usual.get("env", {})
+        await self.good(env=env)
+        assert (self.work / "caf\u00e9").read_text() == "two\n"
+
     async def test_trouble_is_mended_and_nothing_is_lost(self) -> None:
         built = await self.good(Source(codebase="c", patch=(0, PATCH, ".")), codebase="c")
         assert built.properties["got_revision"] == {"c": "1"}

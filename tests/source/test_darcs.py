@@ -84,3 +84,17 @@ class TestDarcs(SourceCase):
         assert "darcs timed out" in await self.bad(repourl=f"http://127.0.0.1:{silent.port}/x", timeout=1)
         await self.good()
         assert "own" in self.names()
+
+    async def test_another_repository_and_a_hook_that_hangs(self) -> None:
+        await self.good()
+        (self.work / "own").write_text("mine")
+        other = DarcsRepository(self.processes, self.rig.base / "other")
+        other.commit(file="else\n")
+        await self.good(repourl=other.url)
+        assert self.names("_darcs") == {"file", "own"}
+        settings = self.rig.base / "home" / ".darcs"
+        settings.mkdir(parents=True)
+        (settings / "defaults").write_text("pull posthook sleep 600\npull run-posthook\n")
+        assert "darcs timed out" in await self.bad(env={"HOME": str(settings.parent)}, timeout=1)
+        await self.good()
+        assert self.names("_darcs") == {"a", "gone", "own"}

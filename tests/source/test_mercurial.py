@@ -151,6 +151,15 @@ class TestMercurial(MercurialCase):
         other.commit(file="else\n")
         await self.good(repourl=other.url)
         assert self.names(".hg") == {"file", "own"}
+        # hooks that hang, of an update and in the middle of a pull
+        hooks = self.rig.base / "hooks"
+        for hook in ("update", "pretxnchangegroup"):
+            hooks.write_text(f"[hooks]\n{hook} = sleep 600\n")
+            newest = other.commit(file=hook)
+            told = await self.bad(repourl=other.url, env={"HGRCPATH": str(hooks)}, timeout=1)
+            assert "hg timed out" in told
+            built = await self.good(repourl=other.url)
+            assert (built.properties["got_revision"], (self.work / "file").read_text()) == (newest, hook)
         # no server, and one that says nothing
         assert "cannot be reached" in await self.bad(repourl="http://127.0.0.1:1/repo")
         silent = SilentServer()

@@ -104,6 +104,12 @@ class TestP4(SourceCase):
         self.work.rmdir()
         await self.good(Source(None, "1", codebase="c"), codebase="c")
         assert self.names() == {"a", "gone"}
+        # the server knows nothing of the files that are here: its client was deleted, or it is another server
+        (self.work / "own").write_text("mine")
+        (self.work / "a").write_text("spoiled")
+        (self.p4.directory / "have-buildbot_bot_b").unlink()
+        await self.good(Source(None, "1"))
+        assert (self.names(), (self.work / "a").read_text()) == ({"a", "gone", "own"}, "one\n")
         await self.good(mode="copy", p4client="other")
         assert self.names() == {"a"}
         self.p4.calls()

@@ -123,6 +123,10 @@ def _new_style(*modules: str) -> dict[str, str]:
 
 _SHELL_NEW_STYLE = _new_style("buildbot.steps.shell", "buildbot.steps.warnings")
 _HTTP_NEW_STYLE = _new_style("buildbot.steps.http")
+#: What worked on the slave's side in 0.8, on either of its two paths.
+_SLAVE_SIDE = _ours("buildbot.steps.source.base", "buildbot.steps.source.repo", *_SOURCES) | places(
+    "buildbot.steps.source.base", SlaveSource="Source"
+)
 
 #: Path of some era -> {name: place}. For a path that is also a module of ours: what it gives besides its own.
 PATHS: Mapping[str, Mapping[str, str]] = {
@@ -170,8 +174,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     | _COMPOSITE
     | places("buildbot.steps.worker", SlaveBuildStep="WorkerBuildStep"),
     "buildbot.steps.worker": _COMPOSITE,
-    "buildbot.steps.source": _ours("buildbot.steps.source.base", *_SOURCES),
+    "buildbot.steps.source": _SLAVE_SIDE,
     "buildbot.steps.source.git": _ours("buildbot.steps.source.gitwriting"),
-    "buildbot.steps.source.oldsource": _ours("buildbot.steps.source.base", "buildbot.steps.source.repo", *_SOURCES)
-    | places("buildbot.steps.source.base", SlaveSource="Source"),
+    "buildbot.steps.source.oldsource": _SLAVE_SIDE,
 }

@@ -32,6 +32,7 @@ class Bzr(WorkingCopy):
     program = "bzr"
     marker = ".bzr"
     methods: ClassVar[tuple[str, ...]] = ("fresh", "clean", "clobber", "copy", "export")
+    own_env: ClassVar[dict[str, str]] = {"LC_CTYPE": "C.UTF-8"}  # or it cannot write names that are not ASCII
 
     def __init__(
         self,

@@ -144,8 +144,9 @@ class P4(WorkingCopy):
         if anew:
             await self._must("sync", "#none", complaint="p4 does not forget the files that were here")
             await self.remove(self._directory)
-        words = ["sync", *(["-f"] if patched else []), f"//{self._client}/...@{self._change}"]
-        await self._must(*words, complaint="p4 sync failed")
+        files = f"//{self._client}/...@{self._change}"
+        if patched or (await self._p4("sync", files)).rc != 0:  # files are not as the server thinks they are
+            await self._must("sync", "-f", files, complaint="p4 sync failed")
         if copies:
             await self.remove(workdir)
             await self.copy_directory(self._directory, workdir)

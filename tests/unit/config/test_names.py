@@ -71,7 +71,7 @@ from buildbot.steps.shell import CompileNewStyle, ShellCommandNewStyle, TestNewS
 from buildbot.steps.http import HTTPStepNewStyle
 from buildbot.plugins.steps import HTTPStepNewStyle, SetPropertyFromCommandNewStyle
 from buildbot.steps.shellsequence import ShellSequence
-from buildbot.steps.source import Git
+from buildbot.steps.source import Git, Repo, SlaveSource
 from buildbot.steps.source.git import Git
 from buildbot.plugins import buildslave, changes, reporters, schedulers, status, steps, util, worker
 from buildbot.plugins.util import Interpolate
