@@ -18,6 +18,8 @@ NEVER_CALLED = {
     "remote_update": _WATCH,
     "remoteComplete": "look at the command when runCommand has given it back",
     "remoteUpdate": _WATCH,
+    **dict.fromkeys(("addStdout", "addStderr", "addHeader", "addToLog"), _WATCH),
+    "start": "do it in the step, before it calls runCommand",
 }
 
 

@@ -88,6 +88,7 @@ class TestSteps(RigCase):
         assert "a step asks its slave by `runCommand(RemoteCommand(name, args))`" in said[0]
 
     def test_a_command_that_overrides_what_is_not_called_is_a_mistake(self) -> None:
-        with self.assertRaises(ConfigErrors) as raised:
-            type("Mine", (buildstep.LoggedRemoteCommand,), {"remoteUpdate": lambda self, update: None})
-        assert "watch the log with addLogObserver" in str(raised.exception)
+        for name in ("remoteUpdate", "addStderr", "addToLog"):
+            with self.assertRaises(ConfigErrors) as raised:
+                type("Mine", (buildstep.LoggedRemoteCommand,), {name: lambda self, *given: None})
+            assert "watch the log with addLogObserver" in str(raised.exception)
