@@ -76,8 +76,10 @@ class TestDarcs(SourceCase):
         assert (self.work / "a").read_text() == "two\n"
         shutil.rmtree(self.work / "_darcs" / "inventories")
         (self.work / "_darcs" / "hashed_inventory").write_text("nonsense")
-        await self.good()
-        assert ((self.work / "a").read_text(), "own" in self.names()) == ("two\n", True)
+        third = self.repository.commit(a="three\n")
+        built = await self.good()
+        assert ((self.work / "a").read_text(), "own" in self.names()) == ("three\n", True)
+        assert built.properties["got_revision"].strip() == third
         assert "cannot be reached" in await self.bad(repourl="http://127.0.0.1:1/x")
         silent = SilentServer()
         self.addCleanup(silent.stop)

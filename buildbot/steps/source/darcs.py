@@ -62,6 +62,9 @@ class Darcs(WorkingCopy):
         self._url = self.address_of(branch)
         if await self.is_there():
             await self.remove(f"{self._directory}/{self.marker}/lock")  # of a darcs that was killed: nobody works here
+            counted = await self.drive("log", "--count", collect=True)
+            if counted.stdout.strip() == "0":  # so darcs reads an inventory that is garbage, and then pulls nothing
+                raise Damaged("it has no patches")
             await self._revert()
         else:
             await self.must("initialize", "--quiet", complaint="darcs cannot make a repository")
