@@ -6,11 +6,13 @@ journal ("arrived"); from then on nothing is sent again, and what is left to be 
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from twisted.internet.defer import CancelledError, ensureDeferred
+from twisted.internet.task import deferLater
 
 from buildbot.process.remotecommand import RemoteCommand
 from buildbot.process.results import CANCELLED, FAILURE, SUCCESS
@@ -21,6 +23,7 @@ from buildbot.steps.unpacking import BadStream, Stopped, unpack
 from buildbot.store import commands
 
 MOST_ATTEMPTS = 3
+FULL_DISK_SECONDS = 1.0  # then it is looked again whether there is room
 
 
 class UploadStep(TransferStep):
@@ -74,7 +77,8 @@ class UploadStep(TransferStep):
         if part is None:
             return CANCELLED if self.stopped else FAILURE
         try:
-            await self.in_thread(_unpack_all, part, target, compress, self._stop)
+            while not await self.in_thread(_unpack_all, part, target, compress, self._stop):
+                await deferLater(self.build.clock, FULL_DISK_SECONDS)
         except Stopped:
             if self.build.left:
                 raise CancelledError from None
@@ -155,8 +159,17 @@ class UploadStep(TransferStep):
         ensureDeferred(end())  # type: ignore[unused-awaitable]  # what can fail is handled where the command runs
 
 
-def _unpack_all(part: PartFile, target: Path, compress: str | None, stop: Event) -> None:
-    """For a thread. What has come is removed only when all of it is on the disk under its names."""
+def _unpack_all(part: PartFile, target: Path, compress: str | None, stop: Event) -> bool:
+    """For a thread. What has come is removed only when all of it is on the disk under its names. False: the disk is
+    full, try again."""
     if part.path.exists():  # else that was done before a restart
-        unpack(part.path, target, compress, stop)
+        try:
+            unpack(part.path, target, compress, stop)
+        except OSError as problem:
+            if stop.is_set():
+                raise Stopped from None
+            if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return False
         partfile.sync_all()
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from buildbot.model import CommandID, Result
 from buildbot.process.factory import BuildFactory
 from buildbot.process.properties import Interpolate, Secret
 from buildbot.process.slaveport import CommandRefused
+from buildbot.steps import uploading
 from buildbot.steps.download_secret_to_worker import DownloadSecretsToWorker
 from buildbot.steps.downloading import FileDownload, JSONPropertiesDownload, JSONStringDownload, StringDownload
 from buildbot.steps.partfile import PartFile, recorded, remove
@@ -126,6 +128,24 @@ class Uploads(TransferCase):
             self.assertEqual((dest / "deep" / "run").stat().st_mode & 0o777, 0o755)
             self.assertEqual(os.readlink(dest / "deep" / "er" / "link"), "../run")
             self.assertEqual(self.hidden(), [])
+
+    async def test_a_directory_waits_for_room_on_a_full_disk(self) -> None:
+        self.tree()
+        tries: list[Path] = []
+
+        def full_at_first(stream: Path, target: Path, *args: Any) -> int:
+            tries.append(stream)
+            if len(tries) < 3:
+                raise OSError(errno.ENOSPC, "No space left on device", str(target))
+            return unpack(stream, target, *args)
+
+        self.patch(uploading, "unpack", full_at_first)
+        self.patch(uploading, "FULL_DISK_SECONDS", 0.01)
+        built = await self.run_steps(DirectoryUpload("tree", "dest"))
+        assert built.result is Result.SUCCESS
+        assert len(tries) == 3
+        assert (self.rig.base / "dest" / "deep" / "big").read_bytes() == CONTENT
+        assert self.left() == []
 
     async def test_a_link_out_of_the_tree_is_refused(self) -> None:
         (self.tree() / "out").symlink_to("/etc/passwd")
